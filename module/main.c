@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * BPF exceptions: registers bpf_throw() and bpf_set_exception_callback(), for kernels that
+ * have the companion series (jit-patch/).
+ */
+#define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
+
+#include <linux/bpf.h>
+#include <linux/btf.h>
+#include <linux/btf_ids.h>
+#include <linux/module.h>
+#include "unwind.h"
+
+/* Weak, so that what a kernel lacks is said in a sentence, not by the module loader */
+extern const u32 bpf_unwind_revision __weak;
+
+BTF_SET8_START(exception_kfuncs)
+BTF_ID_FLAGS(func, bpf_throw, KF_NORETURN)
+BTF_ID_FLAGS(func, bpf_set_exception_callback, KF_EXCEPTION_CB)
+BTF_SET8_END(exception_kfuncs)
+
+static const struct btf_kfunc_id_set exception_kfunc_set = {
+	.owner = THIS_MODULE,
+	.set = &exception_kfuncs,
+};
+
+/*
+ * All that this kernel can register kfuncs for. TRACING stands for LSM, too: they share a
+ * hook, and a second registration for it would fail and take the first one along.
+ */
+static const struct {
+	enum bpf_prog_type type;
+	const char *name;
+} prog_types[] = {
+	{ BPF_PROG_TYPE_XDP, "xdp" },
+	{ BPF_PROG_TYPE_SCHED_CLS, "tc" },
+	{ BPF_PROG_TYPE_STRUCT_OPS, "struct_ops" },
+	{ BPF_PROG_TYPE_TRACING, "tracing+lsm" },
+	{ BPF_PROG_TYPE_SYSCALL, "syscall" },
+};
+
+/* Each thing that can be missing has an errno of its own, for scripts to tell them apart */
+static int check_kernel(void)
+{
+	if (!&bpf_unwind_revision) {
+		pr_err("this kernel lacks the companion series: boot one that was built with jit-patch/\n");
+		return -EOPNOTSUPP;
+	}
+	if (bpf_unwind_revision != BPF_UNWIND_REVISION) {
+		pr_err("this kernel has revision %u of the companion series, the module is for %u: build both from one source\n",
+		       bpf_unwind_revision, BPF_UNWIND_REVISION);
+		return -EPROTONOSUPPORT;
+	}
+#ifdef CONFIG_DEBUG_INFO_BTF_MODULES
+	if (!THIS_MODULE->btf_data_size)
+#endif
+	{
+		pr_err("the module has no BTF, so programs can't find its kfuncs: build it with pahole and the kernel's vmlinux, CONFIG_DEBUG_INFO_BTF_MODULES=y\n");
+		return -ENODATA;
+	}
+	return 0;
+}
+
+static int __init bpf_exceptions_init(void)
+{
+	int i, err;
+
+	err = check_kernel();
+	for (i = 0; !err && i < ARRAY_SIZE(prog_types); i++) {
+		err = register_btf_kfunc_id_set(prog_types[i].type, &exception_kfunc_set);
+		if (err)
+			pr_err("cannot register kfuncs for %s programs: %d\n",
+			       prog_types[i].name, err);
+	}
+	if (err)
+		return err;
+
+	pr_info("registered bpf_throw and bpf_set_exception_callback for xdp, tc, struct_ops, tracing, lsm, syscall\n");
+	return 0;
+}
+
+/* Loaded programs hold the module, and the BTF goes with it: nothing to take back */
+static void __exit bpf_exceptions_exit(void)
+{
+}
+
+module_init(bpf_exceptions_init);
+module_exit(bpf_exceptions_exit);
+MODULE_DESCRIPTION("BPF exceptions: bpf_throw() and bpf_set_exception_callback()");
+MODULE_LICENSE("GPL");

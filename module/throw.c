@@ -1,0 +1,94 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The two kfuncs. A BPF program of any type that main.c registers them for may call them;
+ * their names, arguments and meaning are stable.
+ */
+#include <linux/compiler.h>
+#include <linux/kprobes.h>
+#include <linux/objtool.h>
+#include <asm/asm.h>
+#include <asm/nospec-branch.h>
+#include "unwind.h"
+
+/* They are known by their BTF, and have no other caller than BPF programs */
+void bpf_throw(u64 cookie);
+void bpf_set_exception_callback(int (*cb)(u64 cookie));
+
+/*
+ * What the landing jumps to is an ordinary BPF function, called as one: by an indirect
+ * jump that retpolines apply to, to an address that has an ENDBR where IBT wants one. No
+ * C call is involved, so no prototype that kCFI could check.
+ */
+#ifdef CONFIG_RETPOLINE
+#define JMP_RAX "jmp __x86_indirect_thunk_rax"
+#else
+#define JMP_RAX ANNOTATE_RETPOLINE_SAFE "jmp *%rax; int3"
+#endif
+
+/**
+ * bpf_throw() - end the BPF program
+ * @cookie: any value, for the exception callback to see
+ *
+ * Unwinds every frame of the program up to the main program's and returns to the
+ * program's caller, with what the exception callback makes of the cookie, or with 0 where
+ * the program has none. A program reached by a tail call and an extension (freplace) are
+ * programs of their own: their throw ends them, and their caller goes on.
+ *
+ * The verifier refuses it where a reference or a lock is held, by the program's function
+ * or by one of its callers, and in callbacks of helpers and of exceptions.
+ *
+ * Besides @cookie the JIT passes the program's unwind table, in R2 (rsi).
+ *
+ * Context: any in which the program may run, NMI included.
+ * Return: never.
+ *
+ * The registers that C must preserve are still the thrower's on entry, since the first
+ * instruction is ours: that's what __naked and notrace are for, and the ban on kprobes,
+ * which a kretprobe would break the return address without. C looks up where to land
+ * and returns. Only then are the frames in between left, so none of them is C's.
+ */
+__naked notrace void bpf_throw(u64 cookie)
+{
+	asm_inline volatile(
+		/* struct throw_frame, from its end */
+		"push %rbp\n\t"
+		"mov %rsp, %rbp\n\t"
+		"push %r15\n\t"
+		"push %r14\n\t"
+		"push %r13\n\t"
+		"push %rbx\n\t"
+		"push %rdi\n\t"
+		"mov %rsp, %rdi\n\t"
+		"call bpf_exceptions_unwind\n\t"
+		"pop %rdi\n\t"
+		"pop %rbx\n\t"
+		"pop %r13\n\t"
+		"pop %r14\n\t"
+		"pop %r15\n\t"
+		/* the main program's frame, and out of it; rax is 0 or the callback */
+		"pop %rbp\n\t"
+		"leave\n\t"
+		"test %rax, %rax\n\t"
+		"jz 1f\n\t"
+		JMP_RAX "\n"
+		"1:\t" ASM_RET);
+}
+NOKPROBE_SYMBOL(bpf_throw);
+STACK_FRAME_NON_STANDARD(bpf_throw);
+
+/**
+ * bpf_set_exception_callback() - name the program's exception callback
+ * @cb: static or global function of the program, int cb(u64 cookie)
+ *
+ * It acts when the program is verified, once, for good, and from the main program only;
+ * the call is then erased, wherever it stood. The callback runs after a throw has unwound
+ * the program, in place of the main program and in its context, and returns to the
+ * program's caller: its return value must be one that the main program may return. It
+ * can't throw or tail-call, and isn't called or attached to otherwise.
+ *
+ * Context: never runs.
+ */
+void bpf_set_exception_callback(int (*cb)(u64 cookie))
+{
+	WARN_ONCE(1, "bpf_set_exception_callback() wasn't erased from a BPF program\n");
+}

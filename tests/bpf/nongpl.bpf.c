@@ -1,0 +1,11 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* The one test that isn't GPL to the kernel */
+#define LICENSE "Proprietary"
+#include "test.h"
+
+SEC("tc") __test("a program whose licence isn't GPL-compatible")
+__refused("cannot call kernel function from non-GPL compatible program")
+int nongpl(struct __sk_buff *ctx)
+{
+	bpf_throw(1);
+}

@@ -1,0 +1,521 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* Contract, section 3: what the verifier must refuse, each with its sentence */
+#include "test.h"
+
+struct {
+	__uint(type, BPF_MAP_TYPE_RINGBUF);
+	__uint(max_entries, 4096);
+} ringbuf SEC(".maps");
+
+struct locked {
+	struct bpf_spin_lock lock;
+	struct bpf_timer timer;
+	int value;
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, int);
+	__type(value, struct locked);
+} array SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PROG_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, int);
+	__type(value, int);
+} jmp_table SEC(".maps");
+
+__u64 throws;
+
+/* --- parts ------------------------------------------------------------------- */
+
+__subprog void static_throw(void)
+{
+	if (throws)
+		bpf_throw(1);
+}
+
+__global int global_throw(int arg)
+{
+	if (throws)
+		bpf_throw(1);
+	return arg;
+}
+
+__global int global_static_throw(int arg)
+{
+	static_throw();
+	return arg;
+}
+
+__global int global_global_throw(int arg)
+{
+	return global_throw(arg) + 1;
+}
+
+__subprog int static_global_global_throw(int arg)
+{
+	return global_global_throw(arg) + 1;
+}
+
+__global int global_no_throw(int arg)
+{
+	return arg + 1;
+}
+
+__subprog int cb_ok(__u64 cookie)
+{
+	return 0;
+}
+
+__subprog int cb_other(__u64 cookie)
+{
+	return 1;
+}
+
+/* --- references and locks ------------------------------------------------------ */
+
+#define HOLDING(name, desc, stmt)						\
+SEC("tc") __test(desc) __refused("Unreleased reference")			\
+int name(struct __sk_buff *ctx)							\
+{										\
+	void *mem = bpf_ringbuf_reserve(&ringbuf, 8, 0);			\
+										\
+	if (!mem)								\
+		return 0;							\
+	stmt;									\
+	bpf_ringbuf_discard(mem, 0);						\
+	return 0;								\
+}
+
+HOLDING(ref_main, "throw in main with a reference", if (throws) bpf_throw(1))
+HOLDING(ref_caller, "throw in a static subprogram, its caller has a reference", static_throw())
+HOLDING(ref_global, "caller with a reference calls a global function that may throw",
+	global_throw(1))
+HOLDING(ref_global_static, "... that may throw through a static one", global_static_throw(1))
+HOLDING(ref_global_global, "... that may throw through a global one (pitfall 6)",
+	global_global_throw(1))
+HOLDING(ref_static_global, "... through a static one below which a global one may throw",
+	static_global_global_throw(1))
+
+__subprog int ref_then_throw(void)
+{
+	void *mem = bpf_ringbuf_reserve(&ringbuf, 8, 0);
+
+	if (!mem)
+		return 0;
+	if (throws)
+		bpf_throw(1);
+	bpf_ringbuf_discard(mem, 0);
+	return 0;
+}
+
+SEC("tc") __test("throw in a subprogram that has a reference") __refused("Unreleased reference")
+int ref_subprog(struct __sk_buff *ctx)
+{
+	return ref_then_throw();
+}
+
+SEC("tc") __test("a reference held across a global function that can't throw") __returns(3)
+int ref_global_no_throw(struct __sk_buff *ctx)
+{
+	void *mem = bpf_ringbuf_reserve(&ringbuf, 8, 0);
+	int ret;
+
+	if (!mem)
+		return 0;
+	ret = global_no_throw(2);
+	bpf_ringbuf_discard(mem, 0);
+	return ret + 0 * throws;
+}
+
+#define LOCKED(name, desc, stmt)						\
+SEC("tc") __test(desc)								\
+__refused("function calls are not allowed while holding a lock")		\
+int name(struct __sk_buff *ctx)							\
+{										\
+	int zero = 0;								\
+	struct locked *v = bpf_map_lookup_elem(&array, &zero);			\
+										\
+	if (!v)									\
+		return 0;							\
+	bpf_spin_lock(&v->lock);						\
+	stmt;									\
+	bpf_spin_unlock(&v->lock);						\
+	return 0;								\
+}
+
+LOCKED(lock_main, "throw in main under a spin lock", if (v->value) bpf_throw(1))
+LOCKED(lock_caller, "throw in a static subprogram, its caller has a spin lock (pitfall 5)",
+       static_throw())
+LOCKED(lock_global, "throw in a global function, its caller has a spin lock", global_throw(1))
+
+/* --- callbacks of helpers --------------------------------------------------------- */
+
+__subprog long loop_throws(__u32 i, void *ctx)
+{
+	if (throws)
+		bpf_throw(i);
+	return 0;
+}
+
+__subprog long loop_calls_static(__u32 i, void *ctx)
+{
+	static_throw();
+	return 0;
+}
+
+__subprog long loop_calls_global(__u32 i, void *ctx)
+{
+	global_global_throw(1);
+	return 0;
+}
+
+__subprog long elem_throws(void *map, void *key, void *value, void *ctx)
+{
+	bpf_throw(1);
+}
+
+__subprog int timer_throws(void *map, int *key, void *value)
+{
+	bpf_throw(1);
+}
+
+__subprog long loop_sets(__u32 i, void *ctx)
+{
+	bpf_set_exception_callback(cb_ok);
+	return 0;
+}
+
+#define IN_CALLBACK(name, desc, stmt)						\
+SEC("tc") __test(desc) __refused("cannot be called from callback")		\
+int name(struct __sk_buff *ctx)							\
+{										\
+	stmt;									\
+	return 0;								\
+}
+
+IN_CALLBACK(loop, "throw in bpf_loop()'s callback", bpf_loop(3, loop_throws, NULL, 0))
+IN_CALLBACK(loop_static, "throw below bpf_loop()'s callback, static",
+	    bpf_loop(3, loop_calls_static, NULL, 0))
+IN_CALLBACK(loop_global, "throw below bpf_loop()'s callback, global",
+	    bpf_loop(3, loop_calls_global, NULL, 0))
+IN_CALLBACK(for_each, "throw in bpf_for_each_map_elem()'s callback",
+	    bpf_for_each_map_elem(&array, elem_throws, NULL, 0))
+
+SEC("tc") __test("throw in a timer's callback") __refused("cannot be called from callback")
+int timer(struct __sk_buff *ctx)
+{
+	int zero = 0;
+	struct locked *v = bpf_map_lookup_elem(&array, &zero);
+
+	if (v)
+		bpf_timer_set_callback(&v->timer, timer_throws);
+	return 0;
+}
+
+/* --- what the exception callback may not do ------------------------------------------ */
+
+__subprog int cb_throws(__u64 cookie)
+{
+	bpf_throw(cookie);
+}
+
+__subprog int cb_calls_static(__u64 cookie)
+{
+	static_throw();
+	return 0;
+}
+
+__subprog int cb_calls_global(__u64 cookie)
+{
+	return global_global_throw(cookie);
+}
+
+IN_CALLBACK(cb_throw, "exception callback throws", bpf_set_exception_callback(cb_throws);
+	    bpf_throw(1))
+IN_CALLBACK(cb_throw_static, "exception callback calls a static function that throws",
+	    bpf_set_exception_callback(cb_calls_static); bpf_throw(1))
+IN_CALLBACK(cb_throw_global, "exception callback calls a global function that throws",
+	    bpf_set_exception_callback(cb_calls_global); bpf_throw(1))
+
+struct __sk_buff *saved_ctx;
+
+__subprog int cb_called(__u64 cookie)
+{
+	hide(cookie);
+	return cookie;
+}
+
+__subprog int calls_cb(__u64 cookie)
+{
+	return cb_called(cookie) + 1;
+}
+
+#define CALLS_CB(name, desc, stmt)						\
+SEC("tc") __test(desc) __refused("cannot call exception cb directly")		\
+int name(struct __sk_buff *ctx)							\
+{										\
+	stmt;									\
+}
+
+CALLS_CB(cb_direct, "main calls the exception callback, after it is set",
+	 bpf_set_exception_callback(cb_called); return cb_called(1))
+CALLS_CB(cb_direct_before, "main calls the exception callback, before it is set",
+	 int ret = cb_called(1); bpf_set_exception_callback(cb_called); return ret)
+CALLS_CB(cb_direct_static, "a subprogram calls the exception callback",
+	 bpf_set_exception_callback(cb_called); return calls_cb(1))
+
+__subprog int do_tail_call(void *ctx)
+{
+	bpf_tail_call(ctx, &jmp_table, 0);
+	return 0;
+}
+
+__global int global_tail_call(struct __sk_buff *ctx)
+{
+	bpf_tail_call(ctx, &jmp_table, 0);
+	return 0;
+}
+
+/* No ctx reaches the callback, so it is the static check that has to see these */
+__subprog int cb_tail_calls(__u64 cookie)
+{
+	bpf_tail_call((void *)cookie, &jmp_table, 0);
+	return 0;
+}
+
+__subprog int cb_below_tail_calls(__u64 cookie)
+{
+	return do_tail_call((void *)cookie);
+}
+
+__subprog int cb_global_tail_calls(__u64 cookie)
+{
+	return global_tail_call((void *)cookie);
+}
+
+#define TAIL_CALLS(name, desc, cb)						\
+SEC("tc") __test(desc) __refused("cannot tail call within exception cb")	\
+int name(struct __sk_buff *ctx)							\
+{										\
+	bpf_set_exception_callback(cb);						\
+	bpf_throw(1);								\
+}
+
+TAIL_CALLS(cb_tail_call, "exception callback does a tail call", cb_tail_calls)
+TAIL_CALLS(cb_tail_call_below, "exception callback reaches a tail call, static",
+	   cb_below_tail_calls)
+TAIL_CALLS(cb_tail_call_global, "exception callback reaches a tail call, global",
+	   cb_global_tail_calls)
+
+__subprog int cb_no_args(void)
+{
+	return 0;
+}
+
+__subprog int cb_two_args(__u64 cookie, __u64 more)
+{
+	return cookie + more;
+}
+
+__subprog int cb_pointer(struct __sk_buff *ctx)
+{
+	return 0;
+}
+
+#define BAD_PROTO(name, desc, cb)						\
+SEC("tc") __test(desc) __refused("must take exactly one integer")		\
+int name(struct __sk_buff *ctx)							\
+{										\
+	bpf_set_exception_callback((void *)cb);					\
+	return 0;								\
+}
+
+BAD_PROTO(cb_proto_none, "exception callback takes nothing", cb_no_args)
+BAD_PROTO(cb_proto_two, "exception callback takes two integers", cb_two_args)
+BAD_PROTO(cb_proto_pointer, "exception callback takes a pointer", cb_pointer)
+
+SEC("tc") __test("exception callback is a helper's callback, too")
+__refused("can't be a helper's callback, too")
+int cb_and_loop(struct __sk_buff *ctx)
+{
+	bpf_loop(3, (void *)cb_ok, NULL, 0);
+	bpf_set_exception_callback(cb_ok);
+	return 0;
+}
+
+/* --- where the callback is set ---------------------------------------------------------- */
+
+__subprog int static_sets(void)
+{
+	bpf_set_exception_callback(cb_ok);
+	return 0;
+}
+
+__global int global_sets(int arg)
+{
+	bpf_set_exception_callback(cb_ok);
+	return arg;
+}
+
+__subprog int cb_sets_other(__u64 cookie)
+{
+	bpf_set_exception_callback(cb_ok);
+	return 0;
+}
+
+__subprog int cb_sets_itself(__u64 cookie)
+{
+	bpf_set_exception_callback(cb_sets_itself);
+	return 0;
+}
+
+#define SET_ELSEWHERE(name, desc, stmt)						\
+SEC("tc") __test(desc) __refused("can only be called from main prog")		\
+int name(struct __sk_buff *ctx)							\
+{										\
+	stmt;									\
+	return 0;								\
+}
+
+SET_ELSEWHERE(set_static, "callback set from a static subprogram", static_sets())
+SET_ELSEWHERE(set_global, "callback set from a global function", global_sets(1))
+SET_ELSEWHERE(set_loop, "callback set from bpf_loop()'s callback",
+	      bpf_loop(3, loop_sets, NULL, 0))
+SET_ELSEWHERE(set_cb, "callback set from the exception callback",
+	      bpf_set_exception_callback(cb_sets_other))
+SET_ELSEWHERE(set_itself, "callback sets itself", bpf_set_exception_callback(cb_sets_itself))
+
+#define SET_TWICE(name, desc, stmt)						\
+SEC("tc") __test(desc) __refused("can only be called once to set exception callback") \
+int name(struct __sk_buff *ctx)							\
+{										\
+	stmt;									\
+	return 0;								\
+}
+
+SET_TWICE(set_two, "two different callbacks",
+	  bpf_set_exception_callback(cb_ok); bpf_set_exception_callback(cb_other))
+SET_TWICE(set_twice, "one callback, set twice",
+	  bpf_set_exception_callback(cb_ok); bpf_set_exception_callback(cb_ok))
+
+/* --- what is set -------------------------------------------------------------------------- */
+
+SEC("tc") __test("callback is a scalar") __refused("expected pointer to func")
+int set_scalar(struct __sk_buff *ctx)
+{
+	bpf_set_exception_callback((void *)throws);
+	return 0;
+}
+
+SEC("tc") __test("callback is a map") __refused("expected pointer to func")
+int set_map(struct __sk_buff *ctx)
+{
+	bpf_set_exception_callback((void *)&array);
+	return 0;
+}
+
+SEC("tc") __test("callback is a function on one path only") __refused("expected pointer to func")
+int set_one_path(struct __sk_buff *ctx)
+{
+	void *cb = cb_ok;
+
+	if (throws)
+		cb = NULL;
+	hide(cb);
+	bpf_set_exception_callback(cb);
+	return 0;
+}
+
+SEC("tc") __test("two functions meet at one call")
+__refused("can only be called once to set exception callback")
+int set_two_paths(struct __sk_buff *ctx)
+{
+	void *cb = cb_ok;
+
+	if (throws)
+		cb = cb_other;
+	hide(cb);
+	bpf_set_exception_callback(cb);
+	return 0;
+}
+
+SEC("tc") __test("two paths reach one call with one function: it is one call") __returns(0)
+int set_paths_meet(struct __sk_buff *ctx)
+{
+	__u64 x = 0;
+
+	if (throws)
+		x = 1;
+	hide(x);
+	bpf_set_exception_callback(cb_ok);
+	if (x)
+		bpf_throw(1);
+	return 0;
+}
+
+/* --- return values -------------------------------------------------------------------------- */
+
+__subprog int cb_4242(__u64 cookie)
+{
+	return 4242;
+}
+
+__subprog int cb_any(__u64 cookie)
+{
+	return cookie;
+}
+
+__global int global_may_throw(int arg)
+{
+	if (arg)
+		bpf_throw(1);
+	return 0;
+}
+
+SEC("fentry/bpf_fentry_test1") __test("fentry, callback returns 4242")
+__refused("At program exit the register R0 has value")
+int BPF_PROG(ret_fentry_4242)
+{
+	bpf_set_exception_callback(cb_4242);
+	bpf_throw(1);
+}
+
+SEC("fentry/bpf_fentry_test1") __test("fentry, callback returns anything")
+__refused("At program exit the register R0 has")
+int BPF_PROG(ret_fentry_any)
+{
+	bpf_set_exception_callback(cb_any);
+	bpf_throw(1);
+}
+
+SEC("lsm_cgroup/sk_free_security")
+__test("no callback where 0 is no return value, throw in main")
+__refused("At program exit the register R0 has value") __refused("default return value 0")
+int BPF_PROG(ret_default)
+{
+	if (throws)
+		bpf_throw(1);
+	return 1;
+}
+
+SEC("lsm_cgroup/sk_free_security")
+__test("no callback where 0 is no return value, throw in a global function (pitfall 7)")
+__refused("At program exit the register R0 has value") __refused("default return value 0")
+int BPF_PROG(ret_default_global)
+{
+	global_may_throw(throws);
+	return 1;
+}
+
+/* --- what the kernel lacks ------------------------------------------------------------------- */
+
+SEC("tc") __test("the JIT is off") __sysctl("net/core/bpf_jit_enable", 0)
+__refused("net.core.bpf_jit_enable is off")
+int jit_off(struct __sk_buff *ctx)
+{
+	bpf_throw(1);
+}

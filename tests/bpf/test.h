@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * A test is a BPF program that carries its own expectation, as BTF tags that
+ * tests/runner.c reads. Programs without __test() are parts that tests name.
+ */
+#ifndef _TEST_H
+#define _TEST_H
+
+#include <linux/bpf.h>
+#include <linux/pkt_cls.h>
+#include <bpf/bpf_helpers.h>
+#include <bpf/bpf_tracing.h>
+#include "../../bpf/bpf_exceptions.h"
+
+#define __tag(text) __attribute__((btf_decl_tag(text)))
+#define __text_(x) #x
+#define __text(x) __text_(x)
+
+/* What the test shows; it becomes the line in the report */
+#define __test(desc)		__tag("desc=" desc)
+/* It loads, and a test run of it returns @value */
+#define __returns(value)	__tag("returns=" __text(value))
+/* It does not load, and the verifier's log has this text in it (repeat for more) */
+#define __refused(text)		__tag("refused=" text)
+/* Run it @n times; each must return the same */
+#define __repeat(n)		__tag("repeat=" __text(n))
+/* Set a global variable before the run, look at one after it */
+#define __input(var, value)	__tag("input=" #var "=" __text(value))
+#define __expect(var, value)	__tag("expect=" #var "=" __text(value))
+/* Slot @index of the prog array @map holds program @prog */
+#define __tail_call(map, index, prog) __tag("tail_call=" #map ":" #index ":" #prog)
+/* Load @prog of the same file, attached to this test, before the run */
+#define __with(prog)		__tag("with=" #prog)
+/* ... but that is refused, with this text in the log */
+#define __with_refused(text)	__tag("with_refused=" text)
+/* On a program that others are __with(): the function of the test it attaches to */
+#define __on(func)		__tag("on=" #func)
+/* net.core.bpf_jit_harden / bpf_jit_enable while the test loads and runs */
+#define __sysctl(name, value)	__tag("sysctl=" name "=" __text(value))
+
+/* A function that stays one */
+#define __subprog		static __attribute__((noinline))
+#define __global		__attribute__((noinline, weak))
+
+/* For functions in assembly: operand %[name] is the function or constant of that name */
+#define __imm(name)		[name] "i"(name)
+
+/* Make the compiler forget what it knows about @var */
+#define hide(var)		asm volatile("" : "+r"(var))
+
+#ifndef LICENSE
+#define LICENSE "GPL"
+#endif
+char _license[] SEC("license") = LICENSE;
+
+#endif /* _TEST_H */
