@@ -20,23 +20,24 @@
 extern struct bpf_tramp_image *bpf_tramp_image_find(unsigned long ip) __weak;
 extern void __bpf_tramp_exit(struct bpf_tramp_image *tr) __weak;
 
-static bool frame_has(const struct bpf_unwind_frame *frame, u32 ip)
+static bool returns_into(const struct bpf_unwind_frame *frame, u32 ret)
 {
-	return ip - frame->start < frame->len;
+	return ret - frame->ret < frame->len;
 }
 
-/* All but the main program are sorted by address */
-static struct bpf_unwind_frame *search_frame(struct bpf_unwind_table *table, u32 ip)
+/* The main program comes first, the others are sorted by address */
+static noinline struct bpf_unwind_frame *
+search_frame(struct bpf_unwind_table *table, u32 ret)
 {
 	u32 low = 1, high = table->cnt, mid;
 
-	if (frame_has(&table->frame[0], ip))
+	if (returns_into(&table->frame[0], ret))
 		return &table->frame[0];
 	while (low < high) {
 		mid = (low + high) / 2;
-		if (frame_has(&table->frame[mid], ip))
+		if (returns_into(&table->frame[mid], ret))
 			return &table->frame[mid];
-		if (ip < table->frame[mid].start)
+		if (ret < table->frame[mid].ret)
 			high = mid;
 		else
 			low = mid + 1;
@@ -45,61 +46,76 @@ static struct bpf_unwind_frame *search_frame(struct bpf_unwind_table *table, u32
 }
 
 /*
- * The function that @ip returns to, NULL if it isn't the program's. A call may be the
- * last instruction of a function: it is the byte before that tells. @hint is the index
- * of the function found last time, which most of the time is found again. Two throws
- * may write it at once; whatever is read, it is checked.
+ * The function that @ret returns into. @hint is the index of the one found last time, which
+ * most of the time is found again. Throws on other processors may write it, too; what is read
+ * is checked, whatever it is.
  */
-static struct bpf_unwind_frame *find_frame(struct bpf_unwind_table *table,
-					   unsigned long ip, u8 *hint)
+static __always_inline struct bpf_unwind_frame *
+find_frame(struct bpf_unwind_table *table, u32 ret, u8 *hint)
 {
-	struct bpf_unwind_frame *frame;
-	u32 last = (u32)ip - 1;
+	struct bpf_unwind_frame *frame = &table->frame[READ_ONCE(*hint)];
 
-	frame = &table->frame[READ_ONCE(*hint)];
-	if (likely(frame_has(frame, last)))
+	if (likely(returns_into(frame, ret)))
 		return frame;
-	frame = search_frame(table, last);
+	frame = search_frame(table, ret);
 	if (frame)
 		WRITE_ONCE(*hint, frame - table->frame);
 	return frame;
 }
 
-/* Undo what the prologue pushed, see push_callee_regs() of the JIT */
-static void pop_saved(struct throw_frame *throw, const struct bpf_unwind_frame *frame)
+/* Undo what push_callee_regs() of the JIT did, unless main's frame makes up for it later */
+static __always_inline void pop_saved(struct throw_frame *throw, unsigned long *fp,
+				      const struct bpf_unwind_frame *frame)
 {
-	unsigned long *slot = throw->fp - frame->saved_off;
+	u8 regs = frame->saved_regs;
+	unsigned long *slot;
 
-	if (frame->saved_regs & 1)
+	if (likely(!(regs >> 4)))
+		return;
+	slot = fp - frame->saved_off;
+	if (regs & 1)
 		throw->saved[0] = *--slot;
-	if (frame->saved_regs & 2)
+	if (regs & 2)
 		throw->saved[1] = *--slot;
-	if (frame->saved_regs & 4)
+	if (regs & 4)
 		throw->saved[2] = *--slot;
-	if (frame->saved_regs & 8)
+	if (regs & 8)
 		throw->saved[3] = *--slot;
 }
 
 /*
- * The function at fp was called by a trampoline, at @ip, for an fexit program's sake; see
+ * The function at throw->fp was called by a trampoline, for an fexit program's sake; see
  * arch_prepare_bpf_trampoline(). The trampoline has a reference to its image, and has
  * pushed rbx last, right above the return address that it called with. It was itself
  * called by the first instruction of the function, and above that return address is the
  * one of the caller proper. The fexit program isn't run: the function doesn't exit.
+ *
+ * Leaves throw->fp at the trampoline's frame, which links to the caller's like any other.
  */
-static unsigned long leave_trampoline(struct throw_frame *throw, unsigned long ip)
+static unsigned long leave_trampoline(struct throw_frame *throw)
 {
-	struct bpf_tramp_image *im = bpf_tramp_image_find(ip);
+	unsigned long ret = throw->fp[1];
+	struct bpf_tramp_image *im = bpf_tramp_image_find(ret);
 
 	if (unlikely(!im)) {
 		pr_emerg("%pS is neither in the program that throws nor in a trampoline\n",
-			 (void *)ip);
+			 (void *)ret);
 		BUG();
 	}
 	throw->saved[0] = throw->fp[2];
 	throw->fp = (unsigned long *)throw->fp[0];
 	__bpf_tramp_exit(im);
 	return throw->fp[2];
+}
+
+static noinline struct bpf_unwind_frame *
+find_watched_caller(struct throw_frame *throw, struct bpf_unwind_table *table, u8 *hint)
+{
+	struct bpf_unwind_frame *caller;
+
+	caller = find_frame(table, leave_trampoline(throw), hint);
+	BUG_ON(!caller);
+	return caller;
 }
 
 /**
@@ -114,23 +130,23 @@ unsigned long bpf_exceptions_unwind(struct throw_frame *throw,
 				    struct bpf_unwind_table *table)
 {
 	struct bpf_unwind_frame *frame, *caller;
-	unsigned long ip = throw->ip;
-	u8 thrower = 0;
+	unsigned long *fp = throw->fp;
 
-	frame = find_frame(table, ip, &thrower);
+	frame = find_frame(table, throw->ip, &table->thrower);
 	BUG_ON(!frame);
 	for (;;) {
-		pop_saved(throw, frame);
+		pop_saved(throw, fp, frame);
 		if (frame == table->frame)
-			return (long)(s32)table->exception_cb;
-
-		ip = throw->fp[1];
-		caller = find_frame(table, ip, &frame->caller);
-		while (unlikely(!caller)) {
-			ip = leave_trampoline(throw, ip);
-			caller = find_frame(table, ip, &frame->caller);
+			break;
+		caller = find_frame(table, fp[1], &frame->caller);
+		if (unlikely(!caller)) {
+			throw->fp = fp;
+			caller = find_watched_caller(throw, table, &frame->caller);
+			fp = throw->fp;
 		}
-		throw->fp = (unsigned long *)throw->fp[0];
+		fp = (unsigned long *)fp[0];
 		frame = caller;
 	}
+	throw->fp = fp;
+	return (long)(s32)table->exception_cb;
 }

@@ -2,10 +2,11 @@
 /*
  * runner - load and run BPF programs that carry their own expectations
  *
- * usage: runner [-v] [-t NAME] OBJECT...
+ * usage: runner [-v] [-T] [-t NAME] OBJECT...
  *
  * Each program of the OBJECT files with a __test() tag (tests/bpf/test.h) is one test and
- * gives one line of KTAP. -v shows the verifier's log of each, -t runs one test only.
+ * gives one line of KTAP. -v shows the verifier's log of each, -t runs one test only, and
+ * -T prints a table for people instead.
  *
  * Exit status: 0 all passed, 1 one or more failed, 2 bad arguments or no test at all.
  */
@@ -47,7 +48,8 @@ static const struct tag {
 	MANY(with_refused), MANY(sysctl),
 };
 
-static bool verbose;
+static bool verbose, table;
+static __u32 returned;
 static char *log_buf;
 static char why[4096];
 
@@ -290,6 +292,7 @@ static bool run_prog(const struct test *test, struct bpf_program *prog)
 	while (repeat--) {
 		if (bpf_prog_test_run_opts(bpf_program__fd(prog), &opts))
 			return fail("test run: %m");
+		returned = opts.retval;
 		if (test->returns && opts.retval != want)
 			return fail("returned %d, expected %s", opts.retval, test->returns);
 	}
@@ -366,12 +369,15 @@ static bool run_test(const struct test *test)
 	return ok;
 }
 
-static int print_nothing(enum libbpf_print_level level, const char *fmt, va_list args)
+static int print_nothing(enum libbpf_print_level level __attribute__((unused)),
+			 const char *fmt __attribute__((unused)),
+			 va_list args __attribute__((unused)))
 {
 	return 0;
 }
 
-static int print_to_stderr(enum libbpf_print_level level, const char *fmt, va_list args)
+static int print_to_stderr(enum libbpf_print_level level __attribute__((unused)),
+			   const char *fmt, va_list args)
 {
 	return vfprintf(stderr, fmt, args);
 }
@@ -381,6 +387,11 @@ static void report(int num, const struct test *test, bool ok)
 	const char *file = strrchr(test->file, '/');
 	char *line, *rest = why;
 
+	if (table) {
+		printf("%-62s %8s %8d   %s\n", test->desc, test->returns ?: "", returned,
+		       ok ? "ok" : "WRONG");
+		return;
+	}
 	file = file ? file + 1 : test->file;
 	while (!ok && (line = strsep(&rest, "\n")))
 		printf("# %s\n", line);
@@ -394,13 +405,15 @@ int main(int argc, char **argv)
 	const char *only = NULL;
 	int opt, num = 0, failed = 0;
 
-	while ((opt = getopt(argc, argv, "vt:")) != -1) {
+	while ((opt = getopt(argc, argv, "vTt:")) != -1) {
 		if (opt == 'v') {
 			verbose = true;
+		} else if (opt == 'T') {
+			table = true;
 		} else if (opt == 't') {
 			only = optarg;
 		} else {
-			fprintf(stderr, "usage: runner [-v] [-t NAME] OBJECT...\n");
+			fprintf(stderr, "usage: runner [-v] [-T] [-t NAME] OBJECT...\n");
 			return 2;
 		}
 	}
@@ -408,7 +421,10 @@ int main(int argc, char **argv)
 	libbpf_set_print(verbose ? print_to_stderr : print_nothing);
 	libbpf_set_strict_mode(LIBBPF_STRICT_ALL);
 
-	printf("TAP version 13\n");
+	if (table)
+		printf("%-62s %8s %8s\n", "case", "expected", "actual");
+	else
+		printf("KTAP version 1\n");
 	for (; optind < argc; optind++) {
 		struct bpf_object *obj = open_object(argv[optind]);
 		struct bpf_program *prog;
@@ -430,7 +446,8 @@ int main(int argc, char **argv)
 		}
 		bpf_object__close(obj);
 	}
-	printf("1..%d\n# Totals: pass:%d fail:%d skip:0\n", num, num - failed, failed);
+	if (!table)
+		printf("1..%d\n# Totals: pass:%d fail:%d skip:0\n", num, num - failed, failed);
 	if (!num) {
 		fprintf(stderr, "no test found\n");
 		return 2;

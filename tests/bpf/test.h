@@ -42,8 +42,10 @@
 #define __subprog		static __attribute__((noinline))
 #define __global		__attribute__((noinline, weak))
 
-/* For functions in assembly: operand %[name] is the function or constant of that name */
+/* For functions in assembly (naked ones take no arguments, BTF would lack their names):
+ * operand %[name] is the function or constant of that name */
 #define __imm(name)		[name] "i"(name)
+#define __imm_addr(name)	[name] "i"(&name)
 
 /* Make the compiler forget what it knows about @var */
 #define hide(var)		asm volatile("" : "+r"(var))

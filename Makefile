@@ -1,0 +1,73 @@
+# SPDX-License-Identifier: GPL-2.0-only
+#
+# The front door: "make" lists what there is. Scripts do the work and say what they do;
+# each tells its arguments with --help.
+
+CACHE ?=
+KDIR ?=
+KSRC ?=
+export CACHE KSRC
+ifeq ($(CACHE),)
+unexport CACHE
+endif
+ifeq ($(KSRC),)
+unexport KSRC
+endif
+
+BUILD := build
+CLANG ?= clang
+CFLAGS ?= -O2 -g
+BPF_CFLAGS := -O2 -g -Wall -Wextra -Wno-unused-parameter -target bpf -mcpu=v2 \
+	-idirafter /usr/include/$(shell gcc -print-multiarch 2>/dev/null)
+
+bpf_objects := $(patsubst tests/bpf/%.bpf.c,$(BUILD)/tests/%.bpf.o,$(wildcard tests/bpf/*.bpf.c))
+programs := $(addprefix $(BUILD)/tests/,runner canary)
+
+.DEFAULT_GOAL := help
+.PHONY: help run check setup kernel module tests shell clean
+
+help: ## list the targets
+	@echo 'BPF exceptions for Linux 6.1. Targets:'
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
+	@echo
+	@echo 'Variables: CACHE=DIR keeps kernels (default ~/.cache/bpf-exceptions), KSRC=DIR is a'
+	@echo '6.1.y source to use instead of the Debian package, KDIR=DIR a kernel build directory.'
+	@echo 'make run and make check install missing Debian packages: as root, or through sudo.'
+
+run: setup ## the main job: BPF programs throw on a patched kernel in QEMU, and one sees it
+	@scripts/run
+
+check: setup ## all tests; the results are in build/check.tap
+	@tests/check
+
+setup: ## have the Debian packages that all this needs
+	@scripts/setup
+
+kernel: setup ## build the patched kernel (minutes), or find it in the cache; prints where it is
+	@scripts/kernel
+
+module: ## build bpf_exceptions.ko for KDIR=, or for the kernel of "make kernel"
+	@scripts/module $(if $(KDIR),"$(KDIR)") $(if $(W),W=$(W)) $(if $(C),C=$(C))
+
+tests: $(programs) $(bpf_objects) ## build the test programs, run none
+
+shell: setup ## an interactive shell in the test machine
+	@scripts/module >/dev/null && scripts/vm
+
+clean: ## remove build/; kernels stay in the cache
+	rm -rf $(BUILD)
+
+$(BUILD)/tests:
+	@mkdir -p $@
+
+$(BUILD)/tests/%.bpf.o: tests/bpf/%.bpf.c tests/bpf/test.h bpf/bpf_exceptions.h | $(BUILD)/tests
+	$(CLANG) $(BPF_CFLAGS) -c $< -o $@
+
+# Static, so that they run in the test machine as they are; libelf warns of its use of dlopen
+link = $(CC) $(CFLAGS) -Wall -Wextra -static -o $@ $(filter %.c,$^) -lbpf -lelf -lz
+
+$(BUILD)/tests/runner: tests/runner.c | $(BUILD)/tests
+	$(link)
+
+$(BUILD)/tests/canary: tests/canary.c tests/builder.c tests/builder.h tests/kmod/test.h | $(BUILD)/tests
+	$(link)

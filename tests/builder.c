@@ -1,0 +1,187 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+#include <bpf/bpf.h>
+#include <bpf/btf.h>
+#include "builder.h"
+
+static const struct {
+	const char *module, *name;
+} kfuncs[KFUNCS] = {
+	[KFUNC_THROW] = { "bpf_exceptions", "bpf_throw" },
+	[KFUNC_SET_CALLBACK] = { "bpf_exceptions", "bpf_set_exception_callback" },
+	[KFUNC_NEST] = { "bpf_exceptions_test", "bpf_test_nest" },
+};
+
+static int kfunc_ids[KFUNCS];
+/* Index of a module's BTF in here is what instructions have in off; 0 means vmlinux */
+static int fd_array[3];
+
+static void die(const char *what, const char *name)
+{
+	fprintf(stderr, "builder: %s: %s: %s\n", what, name, strerror(errno));
+	exit(2);
+}
+
+/* The BTF of a loaded module, as fd and parsed */
+static struct btf *module_btf(const char *name, struct btf *vmlinux, int *fd)
+{
+	struct bpf_btf_info info;
+	__u32 id = 0, len;
+	char buf[64];
+
+	while (!bpf_btf_get_next_id(id, &id)) {
+		*fd = bpf_btf_get_fd_by_id(id);
+		memset(&info, 0, sizeof(info));
+		info.name = (__u64)(unsigned long)buf;
+		info.name_len = sizeof(buf);
+		len = sizeof(info);
+		if (*fd >= 0 && !bpf_obj_get_info_by_fd(*fd, &info, &len) &&
+		    info.kernel_btf && !strcmp(buf, name))
+			return btf__load_from_kernel_by_id_split(id, vmlinux);
+		close(*fd);
+	}
+	return NULL;
+}
+
+static void find_kfuncs(void)
+{
+	struct btf *vmlinux, *btf[2] = {};
+
+	if (fd_array[1])
+		return;
+	vmlinux = btf__load_vmlinux_btf();
+	btf[0] = module_btf("bpf_exceptions", vmlinux, &fd_array[1]);
+	if (!btf[0])
+		die("module isn't loaded, or has no BTF", "bpf_exceptions");
+	btf[1] = module_btf("bpf_exceptions_test", vmlinux, &fd_array[2]);
+	for (int i = 0; i < KFUNCS; i++)
+		kfunc_ids[i] = btf[i == KFUNC_NEST] ?
+			btf__find_by_name_kind(btf[i == KFUNC_NEST], kfuncs[i].name, BTF_KIND_FUNC) : 0;
+}
+
+void builder_init(struct builder *b)
+{
+	find_kfuncs();
+	b->cnt = 0;
+	b->nr_funcs = 0;
+	builder_begin(b, builder_func(b, 1, true));
+}
+
+int builder_func(struct builder *b, int args, bool global)
+{
+	if (b->nr_funcs == MAX_FUNCS)
+		die("too many functions", "");
+	b->funcs[b->nr_funcs].start = -1;
+	b->funcs[b->nr_funcs].args = args;
+	b->funcs[b->nr_funcs].global = global;
+	return b->nr_funcs++;
+}
+
+void builder_begin(struct builder *b, int func)
+{
+	b->funcs[func].start = b->cnt;
+}
+
+void builder_emit(struct builder *b, struct bpf_insn insn)
+{
+	if (b->cnt == MAX_INSNS)
+		die("too many instructions", "");
+	b->insns[b->cnt++] = insn;
+}
+
+/* The function's number goes into imm; builder_load() makes it a distance */
+void builder_call(struct builder *b, int func)
+{
+	builder_emit(b, INSN(BPF_JMP | BPF_CALL, 0, BPF_PSEUDO_CALL, 0, func));
+}
+
+void builder_load_func(struct builder *b, int reg, int func)
+{
+	builder_emit(b, INSN(BPF_LD | BPF_IMM | BPF_DW, reg, BPF_PSEUDO_FUNC, 0, func));
+	builder_emit(b, INSN(0, 0, 0, 0, 0));
+}
+
+void builder_load_map(struct builder *b, int reg, int map_fd)
+{
+	builder_emit(b, INSN(BPF_LD | BPF_IMM | BPF_DW, reg, BPF_PSEUDO_MAP_FD, 0, map_fd));
+	builder_emit(b, INSN(0, 0, 0, 0, 0));
+}
+
+void builder_call_kfunc(struct builder *b, enum kfunc kfunc)
+{
+	if (kfunc_ids[kfunc] <= 0)
+		die("no such kfunc, is its module loaded?", kfuncs[kfunc].name);
+	builder_emit(b, INSN(BPF_JMP | BPF_CALL, 0, BPF_PSEUDO_KFUNC_CALL,
+			     kfunc == KFUNC_NEST ? 2 : 1, kfunc_ids[kfunc]));
+}
+
+/* BTF that names each function and its arguments; all are 64-bit integers, main's a ctx */
+static int make_btf(struct builder *b, struct bpf_func_info *info)
+{
+	struct btf *btf = btf__new_empty();
+	int ret, arg, ctx, func, fd, i, j;
+	const void *raw;
+	char name[16];
+	__u32 size;
+
+	ret = btf__add_int(btf, "int", 4, BTF_INT_SIGNED);
+	arg = btf__add_int(btf, "unsigned long", 8, 0);
+	ctx = btf__add_ptr(btf, btf__add_struct(btf, "xdp_md", 4));
+	btf__add_field(btf, "data", ret, 0, 0);
+	for (i = 0; i < b->nr_funcs; i++) {
+		int proto = btf__add_func_proto(btf, b->funcs[i].global ? ret : arg);
+
+		for (j = 0; j < b->funcs[i].args; j++) {
+			snprintf(name, sizeof(name), "arg%d", j);
+			btf__add_func_param(btf, name, !i ? ctx : arg);
+		}
+		snprintf(name, sizeof(name), i ? "func%d" : "main", i);
+		func = btf__add_func(btf, name, b->funcs[i].global ? BTF_FUNC_GLOBAL : BTF_FUNC_STATIC,
+				     proto);
+		info[i].insn_off = b->funcs[i].start;
+		info[i].type_id = func;
+	}
+	raw = btf__raw_data(btf, &size);
+	fd = bpf_btf_load(raw, size, NULL);
+	btf__free(btf);
+	if (fd < 0)
+		die("BTF isn't accepted", "");
+	return fd;
+}
+
+static int by_start(const void *a, const void *b)
+{
+	return (int)((struct bpf_func_info *)a)->insn_off - (int)((struct bpf_func_info *)b)->insn_off;
+}
+
+int builder_load(struct builder *b, enum bpf_prog_type type, char *log, int log_size)
+{
+	struct bpf_func_info info[MAX_FUNCS];
+	struct bpf_insn insns[MAX_INSNS];
+	int i, fd, btf_fd;
+	LIBBPF_OPTS(bpf_prog_load_opts, opts, .fd_array = fd_array, .log_buf = log,
+		    .log_size = log ? log_size : 0, .log_level = log ? 1 : 0);
+
+	memcpy(insns, b->insns, b->cnt * sizeof(insns[0]));
+	for (i = 0; i < b->cnt; i++) {
+		bool call = insns[i].code == (BPF_JMP | BPF_CALL) && insns[i].src_reg == BPF_PSEUDO_CALL;
+		bool load = insns[i].code == (BPF_LD | BPF_IMM | BPF_DW) &&
+			    insns[i].src_reg == BPF_PSEUDO_FUNC;
+
+		if (call || load)
+			insns[i].imm = b->funcs[insns[i].imm].start - i - 1;
+	}
+	btf_fd = make_btf(b, info);
+	qsort(info, b->nr_funcs, sizeof(info[0]), by_start);
+	opts.prog_btf_fd = btf_fd;
+	opts.func_info = info;
+	opts.func_info_cnt = b->nr_funcs;
+	opts.func_info_rec_size = sizeof(info[0]);
+	fd = bpf_prog_load(type, "built", "GPL", insns, b->cnt, &opts);
+	close(btf_fd);
+	return fd;
+}

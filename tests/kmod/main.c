@@ -1,0 +1,238 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Runs BPF programs as a strict caller would: with known values in all registers that a
+ * function has to preserve, in a context of the test's choice, and with another program
+ * interrupting it where it calls bpf_test_nest(). For tests only.
+ */
+#define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
+
+#include <linux/bpf.h>
+#include <linux/btf.h>
+#include <linux/btf_ids.h>
+#include <linux/filter.h>
+#include <linux/interrupt.h>
+#include <linux/irq_work.h>
+#include <linux/miscdevice.h>
+#include <linux/module.h>
+#include <linux/uaccess.h>
+#include <asm/apic.h>
+#include <asm/nmi.h>
+#include "test.h"
+
+/* call.S knows the layout */
+struct canary_call {
+	void *func;
+	void *ctx;
+	u64 ret;
+	u64 bad;
+	u64 rsp;
+};
+
+void call_with_canaries(struct canary_call *call);
+
+/* One at a time, under run_lock; interrupts find here what to run */
+struct job {
+	struct canary_call call;
+	struct completion done;
+	bool in_nmi;
+};
+
+static DEFINE_MUTEX(run_lock);
+static struct job outer, nested;
+static u32 nested_context;
+static u64 fake_ctx[32];
+
+static void run_job(struct job *job)
+{
+	job->call.ctx = fake_ctx;
+	call_with_canaries(&job->call);
+	complete(&job->done);
+}
+
+static struct job *pending_job;
+
+static void run_pending(struct tasklet_struct *unused)
+{
+	run_job(pending_job);
+}
+
+static DECLARE_TASKLET(pending_tasklet, run_pending);
+
+static void run_in_irq(struct irq_work *work)
+{
+	run_job(pending_job);
+}
+
+static DEFINE_IRQ_WORK(pending_irq_work, run_in_irq);
+
+/* The NMI's own, as it may come while another job is pending in softirq or hardirq */
+static struct job *nmi_job;
+
+static int handle_nmi(unsigned int cmd, struct pt_regs *regs)
+{
+	struct job *job = xchg(&nmi_job, NULL);
+
+	if (!job)
+		return NMI_DONE;
+	job->call.ctx = fake_ctx;
+	call_with_canaries(&job->call);
+	WRITE_ONCE(job->in_nmi, false);
+	return NMI_HANDLED;
+}
+
+static void run_in_nmi(struct job *job)
+{
+	WRITE_ONCE(job->in_nmi, true);
+	WRITE_ONCE(nmi_job, job);
+	apic->send_IPI(smp_processor_id(), NMI_VECTOR);
+	while (READ_ONCE(job->in_nmi))
+		cpu_relax();
+}
+
+static void run_in_context(struct job *job, u32 context)
+{
+	job->call.bad = 0;
+	reinit_completion(&job->done);
+	switch (context) {
+	case IN_SOFTIRQ:
+		pending_job = job;
+		tasklet_schedule(&pending_tasklet);
+		wait_for_completion(&job->done);
+		break;
+	case IN_HARDIRQ:
+		pending_job = job;
+		irq_work_queue(&pending_irq_work);
+		wait_for_completion(&job->done);
+		break;
+	case IN_NMI:
+		preempt_disable();
+		run_in_nmi(job);
+		preempt_enable();
+		break;
+	default:
+		migrate_disable();
+		rcu_read_lock();
+		run_job(job);
+		rcu_read_unlock();
+		migrate_enable();
+	}
+}
+
+void bpf_test_nest(void);
+
+/**
+ * bpf_test_nest() - let the nested program interrupt this one, here
+ *
+ * In process context it is called like a function; in NMI it comes by an interrupt.
+ */
+noinline void bpf_test_nest(void)
+{
+	if (!nested.call.func)
+		return;
+	nested.call.bad = 0;
+	if (nested_context == IN_NMI)
+		run_in_nmi(&nested);
+	else
+		run_job(&nested);
+}
+
+static long run(struct test_run *run)
+{
+	struct bpf_prog *prog, *nested_prog = NULL;
+	u32 repeat = run->repeat ?: 1, bad = 0;
+
+	prog = bpf_prog_get_type_dev(run->prog_fd, BPF_PROG_TYPE_XDP, false);
+	if (IS_ERR(prog))
+		return PTR_ERR(prog);
+	if (run->nested_fd)
+		nested_prog = bpf_prog_get_type_dev(run->nested_fd, BPF_PROG_TYPE_XDP, false);
+	if (IS_ERR(nested_prog)) {
+		bpf_prog_put(prog);
+		return PTR_ERR(nested_prog);
+	}
+	outer.call.func = prog->bpf_func;
+	nested.call.func = nested_prog ? nested_prog->bpf_func : NULL;
+	nested.call.bad = 0;
+	nested_context = run->nested_context;
+	while (repeat--) {
+		run_in_context(&outer, run->context);
+		bad |= outer.call.bad;
+		cond_resched();
+	}
+	run->ret = outer.call.ret;
+	run->bad = bad;
+	run->nested_ret = nested.call.ret;
+	run->nested_bad = nested.call.bad;
+	if (nested_prog)
+		bpf_prog_put(nested_prog);
+	bpf_prog_put(prog);
+	return 0;
+}
+
+static long test_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
+{
+	struct test_run args;
+	long err;
+
+	if (cmd != TEST_RUN)
+		return -ENOTTY;
+	if (copy_from_user(&args, (void __user *)arg, sizeof(args)))
+		return -EFAULT;
+	if (args.context >= TEST_CONTEXTS || args.nested_context >= TEST_CONTEXTS)
+		return -EINVAL;
+	mutex_lock(&run_lock);
+	err = run(&args);
+	mutex_unlock(&run_lock);
+	if (!err && copy_to_user((void __user *)arg, &args, sizeof(args)))
+		err = -EFAULT;
+	return err;
+}
+
+static const struct file_operations test_fops = {
+	.owner = THIS_MODULE,
+	.unlocked_ioctl = test_ioctl,
+};
+
+static struct miscdevice test_device = {
+	.minor = MISC_DYNAMIC_MINOR,
+	.name = "bpf_exceptions_test",
+	.fops = &test_fops,
+};
+
+BTF_SET8_START(test_kfuncs)
+BTF_ID_FLAGS(func, bpf_test_nest)
+BTF_SET8_END(test_kfuncs)
+
+static const struct btf_kfunc_id_set test_kfunc_set = {
+	.owner = THIS_MODULE,
+	.set = &test_kfuncs,
+};
+
+static int __init test_init(void)
+{
+	int err;
+
+	init_completion(&outer.done);
+	init_completion(&nested.done);
+	err = register_btf_kfunc_id_set(BPF_PROG_TYPE_XDP, &test_kfunc_set);
+	if (err)
+		return err;
+	err = register_nmi_handler(NMI_LOCAL, handle_nmi, 0, "bpf_exceptions_test");
+	if (err)
+		return err;
+	err = misc_register(&test_device);
+	if (err)
+		unregister_nmi_handler(NMI_LOCAL, "bpf_exceptions_test");
+	return err;
+}
+
+static void __exit test_exit(void)
+{
+	misc_deregister(&test_device);
+	unregister_nmi_handler(NMI_LOCAL, "bpf_exceptions_test");
+}
+
+module_init(test_init);
+module_exit(test_exit);
+MODULE_DESCRIPTION("Strict caller of BPF programs, for the tests of bpf_exceptions");
+MODULE_LICENSE("GPL");

@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* What tests ask of /dev/bpf_exceptions_test; for the kernel and for user space */
+#ifndef _BPF_EXCEPTIONS_TEST_H
+#define _BPF_EXCEPTIONS_TEST_H
+
+#include <linux/ioctl.h>
+#include <linux/types.h>
+
+enum test_context {
+	IN_PROCESS,
+	IN_SOFTIRQ,
+	IN_HARDIRQ,
+	IN_NMI,
+	TEST_CONTEXTS,
+};
+
+/**
+ * struct test_run - run a BPF program with canaries in the callee-saved registers
+ * @prog_fd: xdp program; it must not look at its context
+ * @context: enum test_context
+ * @nested_fd: program that the kfunc bpf_test_nest() runs meanwhile, or 0
+ * @nested_context: where it does
+ * @repeat: how many times (0: once)
+ * @ret: what it returned, the last time
+ * @bad: registers that were not preserved: rbx, rbp, r12, r13, r14, r15, rsp
+ * @nested_ret: the same for the nested program
+ * @nested_bad: the same for the nested program
+ */
+struct test_run {
+	__u32 prog_fd;
+	__u32 context;
+	__u32 nested_fd;
+	__u32 nested_context;
+	__u32 repeat;
+	__u32 ret;
+	__u32 bad;
+	__u32 nested_ret;
+	__u32 nested_bad;
+};
+
+#define TEST_RUN _IOWR('X', 1, struct test_run)
+
+#endif /* _BPF_EXCEPTIONS_TEST_H */
