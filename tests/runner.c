@@ -325,8 +325,8 @@ static bool run_loaded(const struct test *test, struct bpf_object *objs[])
 		own = bpf_program__attach(prog);
 		ok = own || fail("attach: %m");
 	}
-	if (ok && type == BPF_PROG_TYPE_LSM)
-		getpgid(0); /* lsm/task_getpgid sees it */
+	if (ok && (type == BPF_PROG_TYPE_LSM || bpf_program__expected_attach_type(prog) == BPF_MODIFY_RETURN))
+		ok = getpgid(getpid()) >= 0 || fail("getpgid: %m"); /* they sit on its LSM hook */
 	else if (ok)
 		ok = run_prog(test, prog);
 	for (i = 0; ok && i < test->expect.cnt; i++)

@@ -35,6 +35,9 @@ holds "a dynamically linked program runs" grep -q "^$(sha256sum <"$tmp/folder/bl
 holds "a script of a folder runs" grep -qx "a script of a folder: here" "$tmp/out"
 holds "standard output can be opened again" grep -qx again "$tmp/out"
 check "a process left behind is not waited for" 0 "" vm --timeout 20 -- sh -c 'sleep 100 & echo done'
+check "a reader that goes away is not waited for" 0 "" \
+	bash -c '"$@" | head -n1; exit "${PIPESTATUS[0]}"' - "$ROOT/scripts/vm" --kernel "$KERNEL" --no-module \
+	--console "$tmp/console" --timeout 20 -- seq 200000
 
 # --- every other end ---
 

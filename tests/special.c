@@ -1,0 +1,296 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * special - tests that take more than one program and one run
+ *
+ * usage: special ATTACH-OBJECT
+ *
+ * Nested throws, trampolines that come and go under fire and are freed afterwards, thousands
+ * of programs. ATTACH-OBJECT is attach.bpf.o. Prints KTAP.
+ *
+ * Exit status: 0 all passed, 1 one or more failed, 2 the kernel lacks a module.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/resource.h>
+#include <unistd.h>
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+#include "builder.h"
+#include "kmod/test.h"
+
+static int device;
+static const char *attach_object;
+static struct builder b;
+static char log_buf[1 << 16];
+
+static bool fail(const char *fmt, ...)
+{
+	va_list args;
+
+	va_start(args, fmt);
+	printf("# ");
+	vprintf(fmt, args);
+	printf("\n");
+	va_end(args);
+	return false;
+}
+
+/*
+ * main -> func1 -> func2, all with stack and registers in use. func2 calls bpf_test_nest() if
+ * @nest, and throws if @throws; the callback returns the cookie.
+ */
+static int nest_prog(bool nest, bool throws, int cookie)
+{
+	int funcs[3] = { 0 }, callback;
+
+	builder_init(&b);
+	callback = builder_func(&b, 1, false);
+	builder_load_func(&b, BPF_REG_1, callback);
+	builder_call_kfunc(&b, KFUNC_SET_CALLBACK);
+	for (int i = 1; i < 3; i++)
+		funcs[i] = builder_func(&b, 1, false);
+	for (int i = 0; i < 3; i++) {
+		if (i)
+			builder_begin(&b, funcs[i]);
+		builder_emit(&b, MOV_IMM(BPF_REG_6 + i, cookie + i));
+		builder_emit(&b, STORE_IMM(BPF_REG_10, -16 * (i + 1), cookie));
+		if (i < 2)
+			builder_call(&b, funcs[i + 1]);
+		if (i == 2 && nest)
+			builder_call_kfunc(&b, KFUNC_NEST);
+		if (i == 2 && throws) {
+			builder_emit(&b, MOV_IMM(BPF_REG_1, cookie));
+			builder_call_kfunc(&b, KFUNC_THROW);
+		}
+		/* what the frame kept has to be there after the interruption, too */
+		builder_emit(&b, LOAD(BPF_REG_0, BPF_REG_10, -16 * (i + 1)));
+		builder_emit(&b, ALU_IMM(BPF_SUB, BPF_REG_6 + i, i));
+		builder_emit(&b, JUMP_IMM(BPF_JEQ, BPF_REG_6 + i, cookie, 1));
+		builder_emit(&b, MOV_IMM(BPF_REG_0, -1));
+		builder_emit(&b, EXIT());
+	}
+	builder_begin(&b, callback);
+	builder_emit(&b, MOV_REG(BPF_REG_0, BPF_REG_1));
+	builder_emit(&b, EXIT());
+	return builder_load(&b, BPF_PROG_TYPE_XDP, log_buf, sizeof(log_buf));
+}
+
+/* A program that throws while another is between frames ends only itself */
+static bool nested(bool outer_throws, enum test_context nested_context)
+{
+	struct test_run run = { .nested_context = nested_context, .repeat = 100 };
+	bool ok = true;
+
+	run.prog_fd = nest_prog(true, outer_throws, 100);
+	run.nested_fd = nest_prog(false, true, 200);
+	if ((int)run.prog_fd < 0 || (int)run.nested_fd < 0)
+		return fail("did not load: %s", log_buf);
+	for (run.context = 0; ok && run.context < TEST_CONTEXTS; run.context++) {
+		if (run.context == IN_NMI && nested_context == IN_NMI)
+			continue; /* NMIs don't nest */
+		if (ioctl(device, TEST_RUN, &run))
+			ok = fail("cannot run: %s", strerror(errno));
+		else if (run.ret != 100 || run.bad || run.nested_ret != 200 || run.nested_bad)
+			ok = fail("context %u: returned %u, bad registers %#x; nested %u, %#x",
+				  run.context, run.ret, run.bad, run.nested_ret, run.nested_bad);
+	}
+	close(run.prog_fd);
+	close(run.nested_fd);
+	return ok;
+}
+
+static bool nested_throw_call(void) { return nested(true, IN_PROCESS); }
+static bool nested_throw_nmi(void) { return nested(true, IN_NMI); }
+static bool nested_hold_nmi(void) { return nested(false, IN_NMI); }
+
+/* Program fexit_thrown of the attach object, thrown through by each run that sets throws */
+static struct bpf_object *load_watched(int *prog_fd)
+{
+	struct bpf_object *obj = bpf_object__open_file(attach_object, NULL);
+	struct bpf_program *prog;
+	__u64 data[3] = { 1 };
+	int zero = 0;
+
+	bpf_object__for_each_program(prog, obj)
+		bpf_program__set_autoload(prog, !strcmp(bpf_program__name(prog), "fexit_thrown"));
+	if (bpf_object__load(obj))
+		return NULL;
+	*prog_fd = bpf_program__fd(bpf_object__find_program_by_name(obj, "fexit_thrown"));
+	if (bpf_map_update_elem(bpf_object__find_map_fd_by_name(obj, "attach.bss"), &zero, data, 0))
+		return NULL;
+	return obj;
+}
+
+static struct bpf_object *load_fexit(int target, struct bpf_link **link)
+{
+	struct bpf_object *obj = bpf_object__open_file(attach_object, NULL);
+	struct bpf_program *prog;
+
+	bpf_object__for_each_program(prog, obj)
+		bpf_program__set_autoload(prog, !strcmp(bpf_program__name(prog), "fexit_watched"));
+	prog = bpf_object__find_program_by_name(obj, "fexit_watched");
+	if (bpf_program__set_attach_target(prog, target, "watched") || bpf_object__load(obj))
+		return NULL;
+	*link = bpf_program__attach(prog);
+	return obj;
+}
+
+static bool run_watched(int fd, int repeat)
+{
+	char packet[64] = {};
+	LIBBPF_OPTS(bpf_test_run_opts, opts, .data_in = packet, .data_size_in = sizeof(packet),
+		    .repeat = repeat);
+
+	if (bpf_prog_test_run_opts(fd, &opts))
+		return fail("test run: %s", strerror(errno));
+	return opts.retval == 9 || fail("returned %d, expected 9", opts.retval);
+}
+
+static int count_trampolines(void)
+{
+	FILE *f = fopen("/proc/kallsyms", "r");
+	char line[512];
+	int count = 0;
+
+	while (fgets(line, sizeof(line), f))
+		count += !!strstr(line, "bpf_trampoline_");
+	fclose(f);
+	return count;
+}
+
+/* Images are freed after RCU grace periods; one that a frame has a reference to never is */
+static bool trampolines_go(int expected)
+{
+	for (int i = 0; i < 200; i++) {
+		if (count_trampolines() == expected)
+			return true;
+		usleep(100000);
+	}
+	return fail("%d trampoline images are left, expected %d", count_trampolines(), expected);
+}
+
+static bool trampoline_freed(void)
+{
+	int fd, before = count_trampolines();
+	struct bpf_object *obj, *fexit;
+	struct bpf_link *link;
+	bool ok;
+
+	obj = load_watched(&fd);
+	fexit = obj ? load_fexit(fd, &link) : NULL;
+	if (!fexit || !link)
+		return fail("cannot attach: %s", strerror(errno));
+	ok = count_trampolines() == before + 1 || fail("no trampoline to look at");
+	ok = ok && run_watched(fd, 10000);
+	bpf_link__destroy(link);
+	bpf_object__close(fexit);
+	bpf_object__close(obj);
+	return ok && trampolines_go(before);
+}
+
+static volatile bool stop;
+static bool thrower_ok;
+
+static void *keep_throwing(void *fd)
+{
+	thrower_ok = true;
+	while (!stop && thrower_ok)
+		thrower_ok = run_watched(*(int *)fd, 100);
+	return NULL;
+}
+
+static bool trampoline_detached(void)
+{
+	int fd, i, before = count_trampolines();
+	struct bpf_object *obj, *fexit;
+	struct bpf_link *link;
+	pthread_t thread;
+	bool ok = true;
+
+	obj = load_watched(&fd);
+	if (!obj)
+		return fail("cannot load: %s", strerror(errno));
+	stop = false;
+	pthread_create(&thread, NULL, keep_throwing, &fd);
+	for (i = 0; i < 100 && ok; i++) {
+		fexit = load_fexit(fd, &link);
+		ok = fexit && link;
+		if (link)
+			bpf_link__destroy(link);
+		bpf_object__close(fexit);
+	}
+	stop = true;
+	pthread_join(thread, NULL);
+	bpf_object__close(obj);
+	if (!ok)
+		return fail("cannot attach: %s", strerror(errno));
+	return thrower_ok && trampolines_go(before);
+}
+
+static bool many_programs(void)
+{
+	enum { PROGRAMS = 3000 };
+	static int fds[PROGRAMS];
+	struct rlimit files = { PROGRAMS + 100, PROGRAMS + 100 };
+	bool ok = true;
+	int i;
+
+	setrlimit(RLIMIT_NOFILE, &files);
+	for (i = 0; i < PROGRAMS && ok; i++) {
+		fds[i] = nest_prog(false, true, i);
+		ok = fds[i] >= 0 || fail("program %d: %s", i, strerror(errno));
+	}
+	for (int j = 0; j < i; j += 100) {
+		struct test_run run = { .prog_fd = fds[j] };
+
+		if (ok && (ioctl(device, TEST_RUN, &run) || run.ret != (__u32)j || run.bad))
+			ok = fail("program %d returned %u, bad registers %#x", j, run.ret, run.bad);
+	}
+	while (i--)
+		close(fds[i]);
+	return ok;
+}
+
+static const struct {
+	bool (*run)(void);
+	const char *name, *desc;
+} tests[] = {
+	{ nested_throw_call, "nested_call", "a program throws, called while another is between frames" },
+	{ nested_throw_nmi, "nested_nmi", "a program throws in an NMI between another's frames, and it throws, too" },
+	{ nested_hold_nmi, "nested_hold", "a program throws in an NMI between another's frames, and it goes on" },
+	{ trampoline_freed, "trampoline_freed", "after 10,000 throws through an fexit trampoline its image is freed" },
+	{ trampoline_detached, "trampoline_detached", "fexit attached and detached 100 times while another CPU throws" },
+	{ many_programs, "many_programs", "3,000 programs that throw" },
+};
+
+int main(int argc, char **argv)
+{
+	size_t i, failed = 0, cnt = sizeof(tests) / sizeof(tests[0]);
+
+	if (argc != 2) {
+		fprintf(stderr, "usage: special ATTACH-OBJECT\n");
+		return 2;
+	}
+	attach_object = argv[1];
+	device = open("/dev/bpf_exceptions_test", O_RDWR);
+	if (device < 0) {
+		fprintf(stderr, "special: is bpf_exceptions_test.ko loaded? %s\n", strerror(errno));
+		return 2;
+	}
+	printf("KTAP version 1\n");
+	for (i = 0; i < cnt; i++) {
+		bool ok = tests[i].run();
+
+		failed += !ok;
+		printf("%s %zu special/%s - %s\n", ok ? "ok" : "not ok", i + 1, tests[i].name,
+		       tests[i].desc);
+		fflush(stdout);
+	}
+	printf("1..%zu\n# Totals: pass:%zu fail:%zu skip:0\n", cnt, cnt - failed, failed);
+	return !!failed;
+}
