@@ -21,7 +21,7 @@ BPF_CFLAGS := -O2 -g -Wall -Wextra -Wno-unused-parameter -target bpf -mcpu=v2 \
 	-idirafter /usr/include/$(shell gcc -print-multiarch 2>/dev/null)
 
 bpf_objects := $(patsubst tests/bpf/%.bpf.c,$(BUILD)/tests/%.bpf.o,$(wildcard tests/bpf/*.bpf.c))
-programs := $(addprefix $(BUILD)/tests/,runner canary special)
+programs := $(addprefix $(BUILD)/tests/,runner canary special life)
 
 .DEFAULT_GOAL := help
 .PHONY: help run check setup kernel module tests shell clean
@@ -69,6 +69,6 @@ link = $(CC) $(CFLAGS) -Wall -Wextra -static -o $@ $(filter %.c,$^) -lbpf -lelf 
 $(BUILD)/tests/runner: tests/runner.c | $(BUILD)/tests
 	$(link)
 
-$(BUILD)/tests/canary $(BUILD)/tests/special: $(BUILD)/tests/%: tests/%.c tests/builder.c tests/builder.h \
+$(BUILD)/tests/canary $(BUILD)/tests/special $(BUILD)/tests/life: $(BUILD)/tests/%: tests/%.c tests/builder.c tests/builder.h \
 		tests/kmod/test.h | $(BUILD)/tests
 	$(link)

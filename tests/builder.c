@@ -63,6 +63,15 @@ static void find_kfuncs(void)
 			btf__find_by_name_kind(btf[i == KFUNC_NEST], kfuncs[i].name, BTF_KIND_FUNC) : 0;
 }
 
+void builder_forget(void)
+{
+	for (int i = 1; i < 3; i++) {
+		if (fd_array[i] > 0)
+			close(fd_array[i]);
+		fd_array[i] = 0;
+	}
+}
+
 void builder_init(struct builder *b)
 {
 	find_kfuncs();

@@ -38,6 +38,8 @@ struct builder {
 
 /* All abort with a line on stderr when the caller asks for what can't be */
 void builder_init(struct builder *b);
+/* Look the kfuncs up anew: a module was loaded again */
+void builder_forget(void);
 /* Reserve a function number, for calls; function 0 is the main program */
 int builder_func(struct builder *b, int args, bool global);
 /* What is emitted from here on is function @func */

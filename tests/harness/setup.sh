@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-# shellcheck shell=bash disable=SC2154 # run has set tmp
+# shellcheck shell=bash disable=SC2154,SC2016 # run has set tmp; $ is for the stand-in
 #
 # scripts/setup: what is missing is named, and why it could not be had.
 
@@ -25,7 +25,7 @@ stand_in sudo "exit 1"
 check "no permission: the command to run" 1 "root: apt-get install linux-source-6.1$" \
 	unprivileged env PATH="$tmp/bin:$PATH" "$setup" source-6.1
 stand_in apt-get 'echo "E: Unable to fetch some archives" >&2; exit 100'
-stand_in sudo 'exec "$@"'
+stand_in sudo '[ "$1" != -n ] || shift; exec "$@"'
 check "no network: a clear line" 1 "could not install .* cpio,.*no network" with_stand_ins "$setup" vm
 holds "no network: apt-get's reason" grep -q "^E: Unable to fetch" "$tmp/err"
 rm "$tmp/bin/dpkg-query"

@@ -34,10 +34,10 @@ check "a dynamically linked program, and a folder" 0 "" vm --with "$tmp/summer" 
 holds "a dynamically linked program runs" grep -q "^$(sha256sum <"$tmp/folder/blob" | cut -d' ' -f1) " "$tmp/out"
 holds "a script of a folder runs" grep -qx "a script of a folder: here" "$tmp/out"
 holds "standard output can be opened again" grep -qx again "$tmp/out"
-check "a process left behind is not waited for" 0 "" vm --timeout 20 -- sh -c 'sleep 100 & echo done'
+check "a process left behind is not waited for" 0 "" vm --timeout 60 -- sh -c 'sleep 100 & echo done'
 check "a reader that goes away is not waited for" 0 "" \
 	bash -c '"$@" | head -n1; exit "${PIPESTATUS[0]}"' - "$ROOT/scripts/vm" --kernel "$KERNEL" --no-module \
-	--console "$tmp/console" --timeout 20 -- seq 200000
+	--console "$tmp/console" --timeout 60 -- seq 200000
 
 # --- every other end ---
 
