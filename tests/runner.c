@@ -207,11 +207,18 @@ static bool named(const struct test *test, const char *prog)
 
 static struct bpf_object *open_object(const char *file)
 {
-	LIBBPF_OPTS(bpf_object_open_opts, opts, .kernel_log_buf = log_buf,
-		    .kernel_log_size = LOG_SIZE, .kernel_log_level = 1);
-
 	log_buf[0] = 0;
-	return bpf_object__open_file(file, &opts);
+	return bpf_object__open_file(file, NULL);
+}
+
+/* Its log goes to log_buf. Not that of the BTF, which has the texts in it that tests expect
+ * of the verifier.
+ */
+static void want_program(struct bpf_program *prog, bool wanted)
+{
+	bpf_program__set_autoload(prog, wanted);
+	bpf_program__set_log_level(prog, 1);
+	bpf_program__set_log_buf(prog, log_buf, LOG_SIZE);
 }
 
 /* The test's own object, loaded as far as it names programs */
@@ -223,7 +230,7 @@ static struct bpf_object *load_test(const struct test *test)
 	if (!obj)
 		return NULL;
 	bpf_object__for_each_program(prog, obj)
-		bpf_program__set_autoload(prog, named(test, bpf_program__name(prog)));
+		want_program(prog, named(test, bpf_program__name(prog)));
 	if (!bpf_object__load(obj))
 		return obj;
 	bpf_object__close(obj);
@@ -255,7 +262,7 @@ static struct bpf_object *attach_with(const struct test *test, struct bpf_object
 	struct bpf_map *map;
 
 	bpf_object__for_each_program(prog, obj)
-		bpf_program__set_autoload(prog, !strcmp(bpf_program__name(prog), name));
+		want_program(prog, !strcmp(bpf_program__name(prog), name));
 	bpf_object__for_each_map(map, obj)
 		bpf_map__reuse_fd(map, bpf_object__find_map_fd_by_name(test_obj,
 								       bpf_map__name(map)));

@@ -492,7 +492,7 @@ int BPF_PROG(ret_fentry_any)
 	bpf_throw(1);
 }
 
-SEC("lsm_cgroup/sk_free_security")
+SEC("lsm_cgroup/bprm_committed_creds")
 __test("no callback where 0 is no return value, throw in main")
 __refused("At program exit the register R0 has value") __refused("default return value 0")
 int BPF_PROG(ret_default)
@@ -502,7 +502,7 @@ int BPF_PROG(ret_default)
 	return 1;
 }
 
-SEC("lsm_cgroup/sk_free_security")
+SEC("lsm_cgroup/bprm_committed_creds")
 __test("no callback where 0 is no return value, throw in a global function (pitfall 7)")
 __refused("At program exit the register R0 has value") __refused("default return value 0")
 int BPF_PROG(ret_default_global)
