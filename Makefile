@@ -24,7 +24,7 @@ bpf_objects := $(patsubst tests/bpf/%.bpf.c,$(BUILD)/tests/%.bpf.o,$(wildcard te
 programs := $(addprefix $(BUILD)/tests/,runner canary special life)
 
 .DEFAULT_GOAL := help
-.PHONY: help run check setup kernel module tests shell clean
+.PHONY: help run check check-debug setup kernel module tests shell clean
 
 help: ## list the targets
 	@echo 'BPF exceptions for Linux 6.1. Targets:'
@@ -39,6 +39,9 @@ run: setup ## the main job: BPF programs throw on a patched kernel in QEMU, and 
 
 check: setup ## all tests; the results are in build/check.tap
 	@tests/check
+
+check-debug: setup ## the tests that run in the kernel, on one with KASAN, lockdep and the like
+	@KERNEL_CONFIG=debug MEM=2G tests/check bpf canary special life
 
 setup: ## have the Debian packages that all this needs
 	@scripts/setup

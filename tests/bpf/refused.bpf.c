@@ -347,6 +347,20 @@ int cb_and_loop(struct __sk_buff *ctx)
 	return 0;
 }
 
+/* libbpf takes no addresses of weak functions */
+__attribute__((noinline)) int global_loop_body(__u32 i)
+{
+	return i;
+}
+
+SEC("tc") __test("a helper gets a global function, which the verifier wouldn't look into")
+__refused("callback function not static")
+int loop_global_body(struct __sk_buff *ctx)
+{
+	bpf_loop(3, (void *)global_loop_body, NULL, 0);
+	return 0;
+}
+
 /* --- where the callback is set ---------------------------------------------------------- */
 
 __subprog int static_sets(void)
