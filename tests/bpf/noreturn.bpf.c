@@ -278,3 +278,31 @@ int prune_ref(struct __sk_buff *ctx)
 		bpf_ringbuf_discard(mem, 0);
 	return 0;
 }
+
+__asm_subprog int clobbers_r6_and_tail_calls(void)
+{
+	asm volatile("r6 = 5; r2 = %[jmp_table] ll; r3 = 0; call %[bpf_tail_call];"
+		     "r1 = 3; call %[bpf_throw]"
+		     : : __imm_addr(jmp_table), __imm(bpf_tail_call), __imm(bpf_throw));
+}
+
+/*
+ * The verifier goes on in main as after the tail call's target has returned there. That r6 has
+ * to be precise must get past the subprogram, whose own r6 is a known constant, to where the two
+ * paths meet; or the second one is taken for the first.
+ */
+SEC("tc") __test("precision across the return of a tail call: the second path is looked at")
+__refused("invalid access to map value")
+__asm_main int prune_tail_call(void)
+{
+	asm volatile("r7 = r1; r0 = 0; *(u32 *)(r10 - 4) = r0; r2 = r10; r2 += -4;"
+		     "r1 = %[array] ll; call %[bpf_map_lookup_elem];"
+		     "if r0 != 0 goto +1; exit; r8 = r0;"
+		     "r2 = *(u32 *)(r7 + 8); r6 = 100; if r2 == 0 goto +1; r6 = 0;"
+		     "r2 = *(u32 *)(r7 + 0); if r2 == 7 goto +1; r2 = 7;"
+		     "if r2 == 8 goto +1; r2 = 8; if r2 == 9 goto +1; r2 = 9;"
+		     "r1 = r7; call %[clobbers_r6_and_tail_calls];"
+		     "r8 += r6; r0 = *(u8 *)(r8 + 0); exit"
+		     : : __imm_addr(array), __imm(bpf_map_lookup_elem),
+			 __imm(clobbers_r6_and_tail_calls));
+}

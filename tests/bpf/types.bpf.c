@@ -153,6 +153,24 @@ int ld_abs_always(struct __sk_buff *ctx)
 	return ret;
 }
 
+__global int ld_abs_global(struct __sk_buff *ctx)
+{
+	__u64 b = load_byte(ctx, 2000);
+
+	hide(b);
+	asm volatile("r1 = 3; call %[bpf_throw]" : : __imm(bpf_throw)
+		     : "r0", "r1", "r2", "r3", "r4", "r5");
+	return b;
+}
+
+SEC("tc") __test("the same in a global function: its caller goes on") __returns(9)
+int ld_abs_always_global(struct __sk_buff *ctx)
+{
+	volatile int ret = ld_abs_global(ctx) + 9;
+
+	return ret;
+}
+
 /* Callbacks that do things */
 
 struct {
