@@ -21,6 +21,11 @@ BPF_CFLAGS := -O2 -g -Wall -Wextra -Wno-unused-parameter -target bpf -mcpu=v2 \
 	-idirafter /usr/include/$(shell gcc -print-multiarch 2>/dev/null)
 
 bpf_objects := $(patsubst tests/bpf/%.bpf.c,$(BUILD)/tests/%.bpf.o,$(wildcard tests/bpf/*.bpf.c))
+bench_objects := $(patsubst tests/bench/%.bpf.c,$(BUILD)/bench/%.bpf.o,$(wildcard tests/bench/*.bpf.c)) \
+	$(addprefix $(BUILD)/bench/,mainline.bpf.o errcode.bpf.o)
+bench_assert_objects := $(patsubst %,$(BUILD)/tests/cases_%.bpf.o,u8 s8 u16 s16 u32 s32 u64 s64) \
+	$(BUILD)/tests/other.bpf.o
+programs := $(addprefix $(BUILD)/bench/,bench prologue corpus)
 programs := $(addprefix $(BUILD)/tests/,runner canary special life)
 
 .DEFAULT_GOAL := help
@@ -38,6 +43,7 @@ run: setup ## the main job: BPF programs throw on a patched kernel in QEMU, and 
 	@scripts/run
 
 check: setup ## all tests; the results are in build/check.tap
+	@scripts/setup check
 	@tests/check
 
 check-debug: setup ## the tests that run in the kernel, on one with KASAN, lockdep and the like
@@ -52,7 +58,15 @@ kernel: setup ## build the patched kernel (minutes), or find it in the cache; pr
 module: ## build bpf_exceptions.ko for KDIR=, or for the kernel of "make kernel"
 	@scripts/module $(if $(KDIR),"$(KDIR)") $(if $(W),W=$(W)) $(if $(C),C=$(C))
 
-tests: $(programs) $(bpf_objects) ## build the test programs, run none
+tests: $(programs) $(bpf_objects) $(assert_objects) ## build the test programs, run none
+
+bench: setup ## count what exceptions cost, against mainline's and error codes: the table and chart
+	@scripts/bench $(if $(RECORD),--record)
+
+bench-quick: setup ## the part of it that "make check" runs, against the figures on record
+	@tests/bench/quick
+
+bench-programs: $(bench_programs) $(bench_objects)
 
 shell: setup ## an interactive shell in the test machine
 	@scripts/module >/dev/null && scripts/vm
@@ -60,10 +74,17 @@ shell: setup ## an interactive shell in the test machine
 clean: ## remove build/; kernels stay in the cache
 	rm -rf $(BUILD)
 
-$(BUILD)/tests:
+$(BUILD)/tests $(BUILD)/bench:
 	@mkdir -p $@
 
 $(BUILD)/tests/%.bpf.o: tests/bpf/%.bpf.c tests/bpf/test.h bpf/bpf_exceptions.h | $(BUILD)/tests
+	$(CLANG) $(BPF_CFLAGS) -c $< -o $@
+
+$(BUILD)/tests/cases_%.bpf.o: tests/macros/cases.bpf.c tests/macros/cases.h tests/bpf/test.h \
+		bpf/bpf_exceptions.h | $(BUILD)/tests
+	$(CLANG) $(BPF_CFLAGS) -DTYPE=$* -c $< -o $@
+
+$(BUILD)/tests/other.bpf.o: tests/macros/other.bpf.c tests/bpf/test.h bpf/bpf_exceptions.h | $(BUILD)/tests
 	$(CLANG) $(BPF_CFLAGS) -c $< -o $@
 
 # Static, so that they run in the test machine as they are; libelf warns of its use of dlopen
@@ -74,4 +95,16 @@ $(BUILD)/tests/runner: tests/runner.c | $(BUILD)/tests
 
 $(BUILD)/tests/canary $(BUILD)/tests/special $(BUILD)/tests/life: $(BUILD)/tests/%: tests/%.c tests/builder.c tests/builder.h \
 		tests/kmod/test.h | $(BUILD)/tests
+	$(link)
+
+$(BUILD)/bench/%.bpf.o: tests/bench/%.bpf.c bpf/bpf_exceptions.h | $(BUILD)/bench
+	$(CLANG) $(BPF_CFLAGS) -c $< -o $@
+
+# throw.bpf.c as it is for mainline's kernel, and without what throws
+$(BUILD)/bench/mainline.bpf.o: BPF_CFLAGS += -DMAINLINE
+$(BUILD)/bench/errcode.bpf.o: BPF_CFLAGS += -DNO_EXCEPTIONS
+$(BUILD)/bench/mainline.bpf.o $(BUILD)/bench/errcode.bpf.o: tests/bench/throw.bpf.c | $(BUILD)/bench
+	$(CLANG) $(BPF_CFLAGS) -c $< -o $@
+
+$(BUILD)/bench/%: tests/bench/%.c tests/builder.c tests/builder.h | $(BUILD)/bench
 	$(link)

@@ -1,0 +1,456 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * BPF exceptions for Linux 6.1, the part a BPF program includes.
+ *
+ *	#include "vmlinux.h"		// or <linux/bpf.h>
+ *	#include <bpf/bpf_helpers.h>
+ *	#include "bpf_exceptions.h"
+ *
+ * Two kfuncs, bpf_throw() and bpf_set_exception_callback(), and assertion
+ * macros on top of the first. An exception is for what cannot happen: the path
+ * that does not throw pays for a compare and a branch not taken, nothing else.
+ *
+ * Needs clang 14 or later at -O1 or higher. The kernel needs the companion
+ * patch, CONFIG_BPF_JIT with the JIT on, and the module loaded; the program
+ * needs a GPL-compatible licence.
+ *
+ * What the kfuncs and macros mean, and their names, are facts of the series
+ * "Exceptions - 1/2", v1 (13 July 2023); what the verifier learns is that of
+ * kernel/bpf/verifier.c in Linux 6.1.192.
+ */
+#ifndef __BPF_EXCEPTIONS_H__
+#define __BPF_EXCEPTIONS_H__
+
+#include <bpf/bpf_helpers.h>
+
+/* ------------------------------- The kfuncs ------------------------------- */
+
+/**
+ * bpf_throw() - End the program at once
+ * @cookie: Any 64-bit value. The exception callback receives it; without a
+ *	    callback it is ignored.
+ *
+ * Unwinds every BPF frame up to and including the one of the main program and
+ * returns to whoever in the kernel called that program. A program that was tail
+ * called, or that replaces a global function (freplace), is its own boundary:
+ * its caller goes on with the value it delivers, as with any other.
+ *
+ * The verifier treats the call as an exit of the program. It refuses it where
+ * this frame, or a frame further up, holds a reference ("Unreleased reference")
+ * or a lock, in anything that a helper calls back and in the exception callback
+ * ("cannot be called from callback"), and in a program without an exception
+ * callback whose type may not return 0.
+ *
+ * Context: any that the program type runs in: process, softirq, hardirq, NMI;
+ *	    sleepable programs, too. Does not allocate, lock or sleep.
+ * Return: Never. The *program* returns what the exception callback returns, or
+ *	   0 without one.
+ */
+extern void bpf_throw(__u64 cookie) __ksym __attribute__((noreturn));
+
+/**
+ * bpf_set_exception_callback() - Name what runs once the program has thrown
+ * @cb: The callback: a function of this program, static or global, that takes
+ *	the cookie of bpf_throw() and returns the program's return value.
+ *
+ * This is a declaration rather than an action: it acts when the verifier sees
+ * it and is then erased from the program. Where it stands among the statements
+ * of the main program does not matter, not even on a branch that never runs;
+ * there can be one, and it stays for the life of the program.
+ *
+ * The verifier refuses the call outside the main program ("can only be called
+ * from main prog"), a second call ("can only be called once to set exception
+ * callback"), and an argument that is not a function ("expected pointer to
+ * func"). What @cb returns must be in the range the program type may return.
+ * @cb runs in place of the rest of the program, when the frames above it on the
+ * stack are gone. It may call helpers and functions, but neither throw nor tail
+ * call, and the program may not call it directly.
+ *
+ * Context: the same as bpf_throw().
+ * Return: None.
+ */
+extern void bpf_set_exception_callback(int (*cb)(__u64 cookie)) __ksym;
+
+/* ----------------------------- The assertions ----------------------------- */
+
+/**
+ * DOC: Assertions
+ *
+ *	bpf_assert_{eq,ne,lt,gt,le,ge}(LHS, RHS)	        throw 0
+ *	bpf_assert_{eq,ne,lt,gt,le,ge}_value(LHS, RHS, VALUE)   throw VALUE
+ *	bpf_assert_range(LHS, BEGIN, END)		        throw 0
+ *	bpf_assert_range_with(LHS, BEGIN, END, VALUE)	        throw VALUE
+ *	bpf_assert(COND)				        throw 0
+ *	bpf_assert_with(COND, VALUE)			        throw VALUE
+ *
+ * throw when the relation LHS op RHS, or BEGIN <= LHS <= END (both ends belong
+ * to the range), or COND does not hold. VALUE is a bpf_throw() cookie.
+ *
+ * LHS is an integer, bool or enum of 8 to 64 bits. Its type alone decides how
+ * it is compared: signed if it is signed, else unsigned.
+ *
+ * RHS, BEGIN and END are best constants: any that LHS's type can hold. One that
+ * isn't constant has to have LHS's signedness and may not be wider; the verifier
+ * learns from it only if it knows its value (a const volatile global, say).
+ *
+ * After a relation or a range the verifier knows the bound, if LHS is
+ *  - the name of a local variable or parameter, neither const nor volatile:
+ *    surely. The variable is then the very register that was compared.
+ *  - anything else (p->len, a global, a + b, ...): as long as the compiler goes
+ *    on with the value that it compared. It usually does. It isn't forced to,
+ *    as that would mean to store to p->len. Copy into a local, if it matters.
+ * Linux 6.1 keeps no "not equal" for scalars, so nothing is learnt from ne. COND
+ * is plain C: it throws, and promises nothing about the verifier.
+ *
+ * Each is a statement and evaluates each argument exactly once, VALUE included,
+ * thrown or not. Each costs a compare and a branch not taken; a constant that is
+ * not a 32-bit immediate has to be loaded, too. That is one beyond 32 bits, one
+ * above 2^31 - 1 for 32-bit unsigned types, and for signed types below 64 bits
+ * one other than 0, where LHS may still be negative afterwards.
+ *
+ * What they cannot do is refused when compiling, with one of these sentences.
+ */
+#define __BPF_ASSERT_LHS \
+	"bpf_assert: the left-hand side must be an integer, bool or enum of at most 64 bits"
+#define __BPF_ASSERT_RHS \
+	"bpf_assert: the right-hand side must be an integer, bool or enum of at most 64 bits"
+#define __BPF_ASSERT_VALUE \
+	"bpf_assert: the value to throw must be an integer, bool or enum of at most 64 bits"
+#define __BPF_ASSERT_FIT \
+	"bpf_assert: the type of the left-hand side cannot hold this constant"
+#define __BPF_ASSERT_NEVER \
+	"bpf_assert: no value of the left-hand side's type satisfies this"
+#define __BPF_ASSERT_MIX \
+	"bpf_assert: a right-hand side that is not constant must have the signedness of the left-hand side and not be wider: cast one of them"
+#define __BPF_ASSERT_EMPTY \
+	"bpf_assert_range: begin is greater than end"
+
+#define bpf_assert_eq(LHS, RHS) bpf_assert_eq_value(LHS, RHS, 0)
+#define bpf_assert_ne(LHS, RHS) bpf_assert_ne_value(LHS, RHS, 0)
+#define bpf_assert_lt(LHS, RHS) bpf_assert_lt_value(LHS, RHS, 0)
+#define bpf_assert_gt(LHS, RHS) bpf_assert_gt_value(LHS, RHS, 0)
+#define bpf_assert_le(LHS, RHS) bpf_assert_le_value(LHS, RHS, 0)
+#define bpf_assert_ge(LHS, RHS) bpf_assert_ge_value(LHS, RHS, 0)
+
+#define bpf_assert_eq_value(LHS, RHS, VALUE) __bpf_assert_cmp(eq, LHS, RHS, VALUE)
+#define bpf_assert_ne_value(LHS, RHS, VALUE) __bpf_assert_cmp(ne, LHS, RHS, VALUE)
+#define bpf_assert_lt_value(LHS, RHS, VALUE) __bpf_assert_cmp(lt, LHS, RHS, VALUE)
+#define bpf_assert_gt_value(LHS, RHS, VALUE) __bpf_assert_cmp(gt, LHS, RHS, VALUE)
+#define bpf_assert_le_value(LHS, RHS, VALUE) __bpf_assert_cmp(le, LHS, RHS, VALUE)
+#define bpf_assert_ge_value(LHS, RHS, VALUE) __bpf_assert_cmp(ge, LHS, RHS, VALUE)
+
+#define bpf_assert(COND) bpf_assert_with(COND, 0)
+
+/*
+ * COND can't be taken apart, so this is a plain branch. LLVM's BPF back end does
+ * not invert branches: it takes blocks as they come, here what follows ahead of
+ * the throw. For that, what follows has to remain a block of its own. It does,
+ * as the throw seems to lead there, too, by a jump that is never taken; and the
+ * asms, each of no instruction and unlike all others, keep the block that holds
+ * from being empty, and what follows from being doubled for those who come by
+ * that jump, for whom COND is known.
+ */
+#define bpf_assert_with(COND, VALUE)						\
+	do {									\
+		__label__ __bpf_holds;						\
+		const int __bpf_cond = !!(COND);				\
+		__u64 __bpf_unused;						\
+		__bpf_operand(__bpf_value, VALUE, __BPF_ASSERT_VALUE);		\
+										\
+		if (__builtin_expect(__bpf_cond, 1)) {				\
+			__asm__("" : "=r"(__bpf_unused) : "i"(__COUNTER__));	\
+			goto __bpf_holds;					\
+		}								\
+		__asm__ goto("if %1 != 0 goto %l[__bpf_holds]"			\
+			     : "=r"(__bpf_unused) : "r"(0ULL) : : __bpf_holds);	\
+		__bpf_throw_apart((__u64)__bpf_value);				\
+__bpf_holds:									\
+		__asm__("" : "=r"(__bpf_unused) : "i"(__COUNTER__));		\
+		__asm__("" : "=r"(__bpf_unused) : "i"(__COUNTER__));		\
+	} while (0)
+
+#define bpf_assert_range(LHS, BEGIN, END) bpf_assert_range_with(LHS, BEGIN, END, 0)
+
+/*
+ * Two relations on one copy of LHS. The copy is const where LHS is not a local
+ * variable: there is nothing to hand the bound back to.
+ */
+#define bpf_assert_range_with(LHS, BEGIN, END, VALUE)				\
+	do {									\
+		__bpf_operand(__bpf_whole, LHS, __BPF_ASSERT_LHS);		\
+		__bpf_local(__bpf_whole, LHS);					\
+		__bpf_operand(__bpf_begin, BEGIN, __BPF_ASSERT_RHS);		\
+		__bpf_operand(__bpf_end, END, __BPF_ASSERT_RHS);		\
+		__bpf_operand(__bpf_cookie, VALUE, __BPF_ASSERT_VALUE);		\
+		enum {								\
+			__bpf_in_order = !__bpf_begin_is_int ||			\
+				!__bpf_end_is_int ||				\
+				!__builtin_constant_p(__bpf_begin) ||		\
+				!__builtin_constant_p(__bpf_end) ||		\
+				!__bpf_greater(__bpf_constant(__bpf_begin),	\
+					       __bpf_constant(__bpf_end)),	\
+			__bpf_from_0_up = __builtin_constant_p(__bpf_begin) &&	\
+				!__bpf_negative(__bpf_constant(__bpf_begin)),	\
+		};								\
+		_Static_assert(__bpf_in_order, __BPF_ASSERT_EMPTY);		\
+		__typeof__(*__builtin_choose_expr(__bpf_whole_is_local,		\
+						  (__bpf_whole_t *)0,		\
+						  (const __bpf_whole_t *)0))	\
+			__bpf_part = __bpf_whole;				\
+										\
+		__bpf_assert_cmp(from, __bpf_part, __bpf_begin, __bpf_cookie);	\
+		__bpf_assert_cmp(to, __bpf_part, __bpf_end, __bpf_cookie);	\
+		__bpf_target(__bpf_whole, LHS) = __bpf_part;			\
+	} while (0)
+
+/* ------------------- From here on: how, not what. Private. ---------------- */
+
+/*
+ * The compare is an asm goto. The compiler can neither invert it nor merge it
+ * with another; the throw is C behind its label, so bpf_throw gets its .ksyms
+ * BTF and ends up out of line; and the register compared is an output: it is
+ * what the caller's variable is from there on.
+ *
+ * All compares are 64-bit ones. After a 32-bit one the 6.1 verifier forgets the
+ * 64-bit bounds of a register whose upper half is not known to be 0, it forgets
+ * the bounds of a register that is spilled to half a stack slot, and the default
+ * CPU of the compilers at hand has no 32-bit compares.
+ *
+ * A narrow value has to come out of this still extended. Of an unsigned one, or
+ * one that is positive, the compiler is told so. It can't be told so of one that
+ * may be negative, and extends it again by shifting left and right; in that the
+ * verifier forgets a bound below 0. Such a value, x, is therefore compared in
+ * the middle of its extension, as X = x << S, with the constant shifted, too: a
+ * right shift keeps bounds, and makes the compiler see that it has extended. The
+ * constant is nudged, so that of the values that tell relation from no relation
+ * (the low S bits of X are 0) it is the one that gives the closest bound.
+ */
+#define __bpf_assert_cmp(REL, LHS, RHS, VALUE)					\
+	do {									\
+		__label__ __bpf_fail;						\
+		__bpf_operand(__bpf_lhs, LHS, __BPF_ASSERT_LHS);		\
+		__bpf_local(__bpf_lhs, LHS);					\
+		__bpf_operand(__bpf_rhs, RHS, __BPF_ASSERT_RHS);		\
+		__bpf_operand(__bpf_value, VALUE, __BPF_ASSERT_VALUE);		\
+		enum {								\
+			__bpf_known = __builtin_constant_p(__bpf_rhs),		\
+			__bpf_fit = !__bpf_known ||				\
+				__bpf_fits(__bpf_lhs_t,				\
+					   __bpf_constant(__bpf_rhs)),		\
+			__bpf_can_hold = !__bpf_known || !__bpf_fit ||		\
+				!__bpf_never_##REL(__bpf_lhs_t,			\
+						   __bpf_constant(__bpf_rhs)),	\
+			__bpf_sign = __bpf_signed(__bpf_lhs_t),			\
+			__bpf_alike = __bpf_known ||				\
+				(__bpf_signed(__bpf_rhs_t) == __bpf_sign &&	\
+				 sizeof(__bpf_rhs_t) <= sizeof(__bpf_lhs_t)),	\
+			__bpf_tie = __bpf_lhs_is_local && __bpf_learn_##REL,	\
+			__bpf_positive = !__bpf_sign || (__bpf_known &&		\
+				__bpf_positive_##REL(__bpf_constant(__bpf_rhs))),\
+			__bpf_shift = __bpf_tie && !__bpf_positive ?		\
+				64 - 8 * sizeof(__bpf_lhs_t) : 0,		\
+		};								\
+		_Static_assert(__bpf_fit, __BPF_ASSERT_FIT);			\
+		_Static_assert(__bpf_can_hold, __BPF_ASSERT_NEVER);		\
+		_Static_assert(__bpf_alike, __BPF_ASSERT_MIX);			\
+		__u64 __bpf_x = (__u64)__bpf_lhs << __bpf_shift;		\
+		__u64 __bpf_k = __bpf_shifted(REL, __bpf_rhs);			\
+										\
+		/* Hidden, or a wide constant would become an immediate. */	\
+		__asm__("" : "+r"(__bpf_k));					\
+		__bpf_unless_##REL(						\
+			__bpf_x,						\
+			__bpf_immediate_or(					\
+				__bpf_shifted(REL, __bpf_constant(__bpf_rhs)),	\
+				__bpf_k));					\
+		if (__bpf_shift)						\
+			__builtin_assume(!(__bpf_x & __bpf_low_bits));		\
+		else if (__bpf_tie && __bpf_positive)				\
+			__builtin_assume(__bpf_x <= __bpf_max(__bpf_lhs_t));	\
+		__bpf_target(__bpf_lhs, LHS) =					\
+			__bpf_tie ? __bpf_compared : __bpf_lhs;			\
+		break;								\
+__bpf_fail:									\
+		__bpf_throw_apart((__u64)__bpf_value);				\
+	} while (0)
+
+/*
+ * The relations (from and to are the two ends of a range). unless: how to jump
+ * if it does not hold, unsigned and signed. learn: the verifier does, from the
+ * branch not taken. positive: it leaves no negative value (nor does ge 0, but 0
+ * is an immediate when shifted, too). nudge: see above, in units of the low bits
+ * (lt's would overflow for the least of all values: no constant is, by never).
+ */
+#define __bpf_unless_eq(x, k)	__bpf_jump("!=", "!=", x, k)
+#define __bpf_unless_ne(x, k)	__bpf_jump("==", "==", x, k)
+#define __bpf_unless_lt(x, k)	__bpf_jump(">=", "s>=", x, k)
+#define __bpf_unless_gt(x, k)	__bpf_jump("<=", "s<=", x, k)
+#define __bpf_unless_le(x, k)	__bpf_jump(">", "s>", x, k)
+#define __bpf_unless_ge(x, k)	__bpf_jump("<", "s<", x, k)
+#define __bpf_unless_from(x, k)	__bpf_unless_ge(x, k)
+#define __bpf_unless_to(x, k)	__bpf_unless_le(x, k)
+
+#define __bpf_learn_eq		1
+#define __bpf_learn_ne		0
+#define __bpf_learn_lt		1
+#define __bpf_learn_gt		1
+#define __bpf_learn_le		1
+#define __bpf_learn_ge		1
+#define __bpf_learn_from	1
+#define __bpf_learn_to		1
+
+#define __bpf_positive_eq(c)	((__s64)(c) >= 0)
+#define __bpf_positive_ne(c)	0
+#define __bpf_positive_lt(c)	0
+#define __bpf_positive_gt(c)	((__s64)(c) >= 0)
+#define __bpf_positive_le(c)	0
+#define __bpf_positive_ge(c)	((__s64)(c) > 0)
+#define __bpf_positive_from(c)	__bpf_from_0_up
+#define __bpf_positive_to(c)	__bpf_from_0_up
+
+#define __bpf_nudge_eq		0
+#define __bpf_nudge_ne		0
+#define __bpf_nudge_lt		(-__bpf_known)
+#define __bpf_nudge_gt		1
+#define __bpf_nudge_le		0
+#define __bpf_nudge_ge		0
+#define __bpf_nudge_from	0
+#define __bpf_nudge_to		0
+
+#define __bpf_never_eq(t, c)	0
+#define __bpf_never_ne(t, c)	0
+#define __bpf_never_lt(t, c)	((t)(c) == __bpf_min(t))
+#define __bpf_never_gt(t, c)	((t)(c) == __bpf_max(t))
+#define __bpf_never_le(t, c)	0
+#define __bpf_never_ge(t, c)	0
+#define __bpf_never_from(t, c)	0
+#define __bpf_never_to(t, c)	0
+
+/* The rest of __bpf_assert_cmp(), in terms of its names. */
+
+#define __bpf_low_bits ((1ULL << __bpf_shift) - 1)
+#define __bpf_shifted(REL, rhs)							\
+	(((__u64)(__bpf_lhs_t)(rhs) << __bpf_shift) +				\
+	 __bpf_nudge_##REL * __bpf_low_bits)
+#define __bpf_compared ((__bpf_lhs_t)((__s64)__bpf_x >> __bpf_shift))
+
+#define __bpf_immediate_or(c, reg)						\
+	__builtin_choose_expr(__bpf_known && (__s64)(c) == (int)(c), c, reg)
+
+/*
+ * One of the four is left: the conditions are constants. Not volatile, and with
+ * an output in each, used or not: so the compiler knows that memory is left
+ * alone, and goes on with what it has loaded instead of loading it again.
+ */
+#define __bpf_jump(unsigned_op, signed_op, x, k)				\
+	do {									\
+		__u64 __bpf_unused;						\
+										\
+		if (__bpf_tie && __bpf_sign)					\
+			__bpf_asm_goto(signed_op, k, __bpf_tied(x));		\
+		else if (__bpf_tie)						\
+			__bpf_asm_goto(unsigned_op, k, __bpf_tied(x));		\
+		else if (__bpf_sign)						\
+			__bpf_asm_goto(signed_op, k, __bpf_looked_at(x));	\
+		else								\
+			__bpf_asm_goto(unsigned_op, k, __bpf_looked_at(x));	\
+	} while (0)
+#define __bpf_tied(x) [lhs] "+r"(x) :
+#define __bpf_looked_at(x) "=r"(__bpf_unused) : [lhs] "r"(x),
+#define __bpf_asm_goto(op, k, output_and_input)					\
+	__asm__ goto("if %[lhs] " op " %[rhs] goto %l[__bpf_fail]"		\
+		     : output_and_input [rhs] "ri"(k) : : __bpf_fail)
+
+/*
+ * A throw that looks like no other. If the compiler merged two, the compares
+ * would jump to a jump, or a C condition would be inverted for it.
+ */
+#define __bpf_throw_apart(cookie)						\
+	do {									\
+		__asm__ __volatile__("" : : "i"(__COUNTER__));			\
+		bpf_throw(cookie);						\
+	} while (0)
+
+/* Integers, of all types. */
+
+#define __bpf_is_int(t)								\
+	_Generic((t *)0, _Bool *: 1, char *: 1,					\
+		 signed char *: 1, unsigned char *: 1,				\
+		 short *: 1, unsigned short *: 1, int *: 1, unsigned int *: 1,	\
+		 long *: 1, unsigned long *: 1,					\
+		 long long *: 1, unsigned long long *: 1, default: 0)
+#define __bpf_signed(t) ((t)-1 < (t)1)
+#define __bpf_min(t)								\
+	((t)(__bpf_signed(t) ? 1ULL << (8 * sizeof(t) - 1) : 0))
+#define __bpf_max(t)								\
+	((t)(__bpf_signed(t) ? ~(1ULL << (8 * sizeof(t) - 1)) : ~0ULL))
+
+#define __bpf_negative(c) ((c) < 1 && (c) != 0)
+#define __bpf_fits(t, c)							\
+	((__u64)(t)(c) == (__u64)(c) && __bpf_negative((t)(c)) == __bpf_negative(c))
+#define __bpf_greater(a, b)							\
+	(__bpf_negative(a) != __bpf_negative(b) ? __bpf_negative(b) :		\
+	 (__u64)(a) > (__u64)(b))
+
+/*
+ * Evaluates an argument, once: <name>, of type <name>_t, which is its type
+ * without qualifiers. What is refused goes on as a number, for the sake of the
+ * one sentence.
+ */
+#define __bpf_operand(name, e, sentence)					\
+	typedef __typeof__(__extension__ ({ (e); })) name##_any_t;		\
+	enum { name##_is_int = __bpf_is_int(name##_any_t) };			\
+	_Static_assert(name##_is_int, sentence);				\
+	typedef __typeof__(*__builtin_choose_expr(name##_is_int,		\
+						  (name##_any_t *)0,		\
+						  (int *)0)) name##_t;		\
+	const name##_t name = __builtin_choose_expr(name##_is_int, (e), 0)
+#define __bpf_constant(name) (__builtin_constant_p(name) ? name : 0)
+
+/*
+ * Is that argument a local variable that may be assigned to? C has no way to
+ * ask. So: it is no constant, it reads like a name, it has no qualifiers, and
+ * its address, unlike a global's, is no constant (for clang a const pointer's
+ * value is one only if its initializer is one at link time). What else makes it
+ * work: __builtin_choose_expr() leaves what it chooses an lvalue.
+ */
+#define __bpf_local(name, e)							\
+	name##_t name##_spare __attribute__((unused)) = 0;			\
+	const volatile void *const name##_at =					\
+		&__builtin_choose_expr(__bpf_is_variable(name, e), e,		\
+				       name##_spare);				\
+	enum {									\
+		name##_is_local = __bpf_is_variable(name, e) &&			\
+				  !__builtin_constant_p(name##_at != 0)		\
+	}
+#define __bpf_target(name, e)							\
+	__builtin_choose_expr(name##_is_local, e, name##_spare)
+
+#define __bpf_is_variable(name, e)						\
+	__builtin_types_compatible_p(						\
+		__typeof__(__builtin_choose_expr(				\
+			name##_is_int && !__builtin_constant_p(name) &&		\
+			__bpf_is_name(#e),					\
+			e, (void *)0)) *, name##_t *)
+
+/* Twice, as string functions fold, but make no integer constant expression. */
+#define __bpf_is_name(s)							\
+	(__builtin_constant_p(__bpf_reads_like_name(s)) ?			\
+	 __bpf_reads_like_name(s) : 0)
+#define __bpf_reads_like_name(s)						\
+	(__bpf_parens_around(s) &&						\
+	 !(__bpf_has(s, ' ') || __bpf_has(s, '"') || __bpf_has(s, ',') ||	\
+	   __bpf_has(s, '.') || __bpf_has(s, '[') || __bpf_has(s, '{') ||	\
+	   __bpf_has(s, '+') || __bpf_has(s, '-') || __bpf_has(s, '*') ||	\
+	   __bpf_has(s, '/') || __bpf_has(s, '%') || __bpf_has(s, '&') ||	\
+	   __bpf_has(s, '|') || __bpf_has(s, '^') || __bpf_has(s, '~') ||	\
+	   __bpf_has(s, '!') || __bpf_has(s, '<') || __bpf_has(s, '>') ||	\
+	   __bpf_has(s, '=') || __bpf_has(s, '?')))
+/* No parentheses, or one pair around all of it. */
+#define __bpf_parens_around(s)							\
+	(!__bpf_has(s, '(') ||							\
+	 ((s)[0] == '(' && !__bpf_has(&(s)[1], '(') &&				\
+	  !__builtin_strchr(s, ')')[1]))
+#define __bpf_has(s, c) (__builtin_strchr(s, c) != 0)
+
+#endif /* __BPF_EXCEPTIONS_H__ */

@@ -1,0 +1,171 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Contract, section 5: each macro on each window of cases.h, for one type:
+ *
+ *	clang ... -DTYPE=u8 -c cases.bpf.c -o cases_u8.bpf.o
+ *
+ * Of each there are four programs, to be run by tests/runner:
+ *	holds_		the value satisfies it, nothing is thrown, and the verifier
+ *			accepts the access that needs the bound
+ *	throws_		the value does not, and 0 is thrown
+ *	value_		the same with the _value form, and 42 is thrown
+ *	without_	without the assertion, the access is refused
+ *	kept_		the _value form again, with a value that satisfies it
+ * and far_ ones, that only compare.
+ * The results are those of the 2023 tests: a callback that makes 16 of cookie 0
+ * and returns any other, 6 if nothing is thrown, 5 in the _value form.
+ */
+#include "../bpf/test.h"
+#include "cases.h"
+
+#ifndef TYPE
+#define TYPE u8
+#endif
+
+__u64 input, other;
+/* In a map of its own, so that its end is the end of what may be accessed. */
+__u64 room[8] SEC(".data.room");
+
+__subprog int cookie_or_16(__u64 cookie)
+{
+	return cookie ?: 16;
+}
+
+/*
+ * The upper bits of a narrow one are noise that the macros have to extend away;
+ * through hide(), so that it is not just a narrow load.
+ */
+#define READ(type)							\
+	({								\
+		__u64 raw = input;					\
+									\
+		if (sizeof(type) < 8)					\
+			raw ^= 0x5a5a5a5a5a5a5a5aULL << (sizeof(type) * 8 % 64);\
+		hide(raw);						\
+		(type)raw;						\
+	})
+
+#define TEXT(rel, type, rhs) "bpf_assert_" #rel "(" #type ", " #rhs ")"
+#define RANGE_TEXT(type, lowest, highest)				\
+	"bpf_assert_range(" #type ", " #lowest ", " #highest ")"
+
+#define PROGRAM(name, tags, type, lowest, ret, ...)			\
+SEC("tc") tags int name(struct __sk_buff *ctx)				\
+{									\
+	type x = READ(type);						\
+	__u64 index;							\
+									\
+	bpf_set_exception_callback(cookie_or_16);			\
+	__VA_ARGS__;							\
+	index = (__u64)x - (__u64)(type)(lowest);			\
+	hide(index);	/* or the pointer is moved by it afterwards */	\
+	room[index]++;							\
+	return ret;							\
+}
+
+/* @side: bounds x by @limit where @rel doesn't: at_least, at_most, both or nothing */
+#define bpf_assert_at_least(x, limit, low) bpf_assert_ge_value(x, limit, 99)
+#define bpf_assert_at_most(x, limit, low) bpf_assert_le_value(x, limit, 99)
+#define bpf_assert_both(x, limit, low) bpf_assert_range_with(x, low, limit, 99)
+#define bpf_assert_nothing(x, limit, low)
+
+#define CASE(name, rel, type, rhs, lowest, yes, no, constant, side, limit)	\
+PROGRAM(holds_##name##_##rel,						\
+	__test(TEXT(rel, type, rhs) ", constant of " constant ": holds")	\
+	__input(input, yes) __returns(6), type, lowest, 6,		\
+	bpf_assert_##side(x, limit, lowest); bpf_assert_##rel(x, rhs))	\
+PROGRAM(throws_##name##_##rel,						\
+	__test(TEXT(rel, type, rhs) ": throws 0")			\
+	__input(input, no) __returns(16), type, lowest, 6,		\
+	bpf_assert_##side(x, limit, lowest); bpf_assert_##rel(x, rhs))	\
+PROGRAM(kept_##name##_##rel,						\
+	__test(TEXT(rel, type, rhs) " with a value: holds")		\
+	__input(input, yes) __returns(5), type, lowest, 5,		\
+	bpf_assert_##side(x, limit, lowest); bpf_assert_##rel##_value(x, rhs, 42)) \
+PROGRAM(value_##name##_##rel,						\
+	__test(TEXT(rel, type, rhs) " with a value: throws it")		\
+	__input(input, no) __returns(42), type, lowest, 5,		\
+	bpf_assert_##side(x, limit, lowest); bpf_assert_##rel##_value(x, rhs, 42))
+
+#define BOUND(name, rel, type, rhs, lowest, yes, no, constant, side, limit)	\
+CASE(name, rel, type, rhs, lowest, yes, no, constant, side, limit)	\
+PROGRAM(without_##name##_##rel,						\
+	__test(TEXT(rel, type, rhs) " left out: access refused")		\
+	__refused("R"), type, lowest, 6, bpf_assert_##side(x, limit, lowest))
+
+#define RANGE(name, type, lowest, highest, no, constant)		\
+PROGRAM(holds_##name##_range,						\
+	__test(RANGE_TEXT(type, lowest, highest) ", constants of " constant ": holds") \
+	__input(input, lowest) __returns(6), type, lowest, 6,		\
+	bpf_assert_range(x, lowest, highest))				\
+PROGRAM(throws_##name##_range,						\
+	__test(RANGE_TEXT(type, lowest, highest) ": throws 0")		\
+	__input(input, no) __returns(16), type, lowest, 6,		\
+	bpf_assert_range(x, lowest, highest))				\
+PROGRAM(kept_##name##_range,						\
+	__test(RANGE_TEXT(type, lowest, highest) " with a value: holds")	\
+	__input(input, highest) __returns(5), type, lowest, 5,		\
+	bpf_assert_range_with(x, lowest, highest, 42))			\
+PROGRAM(value_##name##_range,						\
+	__test(RANGE_TEXT(type, lowest, highest) " with a value: throws it") \
+	__input(input, no) __returns(42), type, lowest, 5,		\
+	bpf_assert_range_with(x, lowest, highest, 42))			\
+PROGRAM(without_##name##_range,						\
+	__test(RANGE_TEXT(type, lowest, highest) " left out: access refused") \
+	__refused("R"), type, lowest, 6, )
+
+/* The verifier of 6.1 learns nothing from ne; what it knows, it keeps. */
+#define EQUAL(name, type, lowest, highest, constant)			\
+	BOUND(name, eq, type, highest, lowest, highest, lowest, constant, nothing, ) \
+	CASE(name, ne, type, lowest, lowest, highest, lowest, constant, both, highest)
+
+#define FLOOR(name, type, lowest, highest, above, constant)		\
+	BOUND(name, lt, type, above, lowest, lowest, above, constant, nothing, ) \
+	BOUND(name, le, type, highest, lowest, highest, above, constant, nothing, ) \
+	EQUAL(name, type, lowest, highest, constant)			\
+	RANGE(name, type, lowest, highest, above, constant)
+
+#define WINDOW(name, type, below, lowest, highest, above, constant)	\
+	BOUND(name, lt, type, above, lowest, lowest, above, constant, at_least, lowest) \
+	BOUND(name, le, type, highest, lowest, highest, above, constant, at_least, lowest) \
+	BOUND(name, gt, type, below, lowest, highest, below, constant, at_most, highest) \
+	BOUND(name, ge, type, lowest, lowest, lowest, below, constant, at_most, highest) \
+	EQUAL(name, type, lowest, highest, constant)			\
+	RANGE(name, type, lowest, highest, below, constant)
+
+#define CEILING(name, type, below, lowest, highest, constant)		\
+	BOUND(name, gt, type, below, lowest, highest, below, constant, nothing, ) \
+	BOUND(name, ge, type, lowest, lowest, lowest, below, constant, nothing, ) \
+	EQUAL(name, type, lowest, highest, constant)			\
+	RANGE(name, type, lowest, highest, below, constant)
+
+#define CASES__(type) CASES_##type(FLOOR, WINDOW, CEILING)
+#define CASES_(type) CASES__(type)
+CASES_(TYPE)
+
+#define SIDE(id, rel, type, rhs, yes, no)				\
+SEC("tc") __test(TEXT(rel, type, rhs) ": " #yes " holds, but not " #no)	\
+__input(input, yes) __input(other, no) __returns(42)			\
+int id(struct __sk_buff *ctx)						\
+{									\
+	type x = READ(type);						\
+									\
+	bpf_set_exception_callback(cookie_or_16);			\
+	bpf_assert_##rel(x, rhs);					\
+	input = other;							\
+	x = READ(type);							\
+	bpf_assert_##rel##_value(x, rhs, 42);				\
+	return 6;							\
+}
+
+#define JOIN_(a, b) a##_##b
+#define JOIN(a, b) JOIN_(a, b)
+#define FAR(type, rhs, least, greatest)					\
+	SIDE(JOIN(far_lt, __COUNTER__), lt, type, rhs, least, greatest)	\
+	SIDE(JOIN(far_le, __COUNTER__), le, type, rhs, least, greatest)	\
+	SIDE(JOIN(far_gt, __COUNTER__), gt, type, rhs, greatest, least)	\
+	SIDE(JOIN(far_ge, __COUNTER__), ge, type, rhs, greatest, least)
+
+#define FARS__(type) FAR_##type(FAR)
+#define FARS_(type) FARS__(type)
+FARS_(TYPE)
