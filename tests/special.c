@@ -256,6 +256,50 @@ static bool many_programs(void)
 	return ok;
 }
 
+/* Refused by the kernel as ever, but only after find_noreturn_calls() has seen it */
+static bool truncated_ldimm64(void)
+{
+	int fd;
+
+	/* of these lengths one fills whole pages with the verifier's records */
+	for (int len = 64; len <= 4096; len += 64) {
+		builder_init(&b);
+		builder_emit(&b, JUMP_IMM(BPF_JEQ, BPF_REG_1, 0, 1));
+		builder_call_kfunc(&b, KFUNC_THROW);
+		while (b.cnt < len - 1)
+			builder_emit(&b, MOV_IMM(BPF_REG_0, 0));
+		builder_emit(&b, INSN(BPF_LD | BPF_IMM | BPF_DW, BPF_REG_1, 0, 0, 0));
+		fd = builder_load(&b, BPF_PROG_TYPE_XDP, log_buf, sizeof(log_buf));
+		if (fd >= 0) {
+			close(fd);
+			return fail("it loaded");
+		}
+	}
+	return true;
+}
+
+/* Subprograms that call each the next, and never return */
+static bool long_chain(void)
+{
+	int funcs[64] = { 0 };
+
+	builder_init(&b);
+	for (int i = 1; i < 64; i++)
+		funcs[i] = builder_func(&b, 1, false);
+	for (int i = 0; i < 64; i++) {
+		if (i)
+			builder_begin(&b, funcs[i]);
+		for (int j = 0; j < 50; j++)
+			builder_emit(&b, MOV_IMM(BPF_REG_0, j));
+		if (i < 63)
+			builder_call(&b, funcs[i + 1]);
+		if (i == 63)
+			builder_call_kfunc(&b, KFUNC_THROW);
+	}
+	return builder_load(&b, BPF_PROG_TYPE_XDP, log_buf, sizeof(log_buf)) < 0 &&
+	       strstr(log_buf, "too deep") ? true : fail("%s", log_buf);
+}
+
 static const struct {
 	bool (*run)(void);
 	const char *name, *desc;
@@ -265,6 +309,8 @@ static const struct {
 	{ nested_hold_nmi, "nested_hold", "a program throws in an NMI between another's frames, and it goes on" },
 	{ trampoline_freed, "trampoline_freed", "after 10,000 throws through an fexit trampoline its image is freed" },
 	{ trampoline_detached, "trampoline_detached", "fexit attached and detached 100 times while another CPU throws" },
+	{ truncated_ldimm64, "truncated_ldimm64", "programs that end in half of a 64-bit load are refused" },
+	{ long_chain, "long_chain", "64 subprograms in a chain are too many, and refused for that" },
 	{ many_programs, "many_programs", "3,000 programs that throw" },
 };
 

@@ -229,6 +229,18 @@ int ext_on_noreturn(struct __sk_buff *ctx)
 	return always_throws(1);
 }
 
+SEC("?freplace") __on(ext_main_throws) int ext_main(struct __sk_buff *ctx)
+{
+	return 12;
+}
+
+SEC("tc") __test("freplace on a main program that always throws: its caller is the kernel")
+__with(ext_main) __returns(12)
+int ext_main_throws(struct __sk_buff *ctx)
+{
+	bpf_throw(1);
+}
+
 /* --- fentry and fexit ----------------------------------------------------------------- */
 
 __subprog int watched(struct __sk_buff *ctx)

@@ -140,6 +140,32 @@ __asm_main int garbage_calls(void)
 	ASM("r1 = 5; call %[bpf_throw]; r1 = 1; call %[may_return]; exit");
 }
 
+SEC("tc") __test("garbage that ends in bpf_throw") __returns(0)
+__asm_main int garbage_throw(void)
+{
+	ASM("r1 = 5; call %[bpf_throw]; r1 = 6; call %[bpf_throw]");
+}
+
+SEC("tc") __test("garbage that ends in a call of a subprogram") __returns(0)
+__asm_main int garbage_call(void)
+{
+	ASM("r1 = 5; call %[bpf_throw]; call %[may_return]");
+}
+
+__global int global_throws_always(int arg)
+{
+	bpf_throw(arg);
+}
+
+SEC("tc") __test("a cold throw that the compiler puts behind a call that never returns")
+__returns(3)
+int garbage_cold(struct __sk_buff *ctx)
+{
+	bpf_set_exception_callback(cb_cookie);
+	global_throws_always(3);
+	bpf_throw(4);
+}
+
 __asm_subprog void never_garbage(void)
 {
 	asm volatile("r1 = 6; call %[bpf_throw]; r0 = r9; r1 = 0x1122334455667788 ll"
@@ -213,7 +239,7 @@ SEC("tc") int returns_20(struct __sk_buff *ctx)
 }
 
 SEC("tc") __test("what follows a tail call or a throw is checked")
-__refused("last insn is not an exit or jmp")
+__refused("last insn is not an exit or jmp") __refused("may return (by exit, tail call or LD_ABS)")
 __asm_main int tail_call_last(void)
 {
 	asm volatile("call %[tail_call_or_throw]" : : __imm(tail_call_or_throw));

@@ -216,6 +216,22 @@ int timer(struct __sk_buff *ctx)
 	return 0;
 }
 
+__subprog long loop_tail_calls(__u32 i, struct __sk_buff **ctx)
+{
+	bpf_tail_call(*ctx, &jmp_table, 0);
+	return 0;
+}
+
+SEC("tc") __test("a throw, and a tail call in bpf_loop()'s callback, which may return anything")
+__refused("no tail call in a helper's callback")
+int loop_tail_call(struct __sk_buff *ctx)
+{
+	if (throws)
+		bpf_throw(1);
+	bpf_loop(3, loop_tail_calls, &ctx, 0);
+	return 0;
+}
+
 /* --- what the exception callback may not do ------------------------------------------ */
 
 __subprog int cb_throws(__u64 cookie)

@@ -227,6 +227,25 @@ int cb_branch(struct __sk_buff *ctx)
 	return throw_deep(34);
 }
 
+SEC("tc") __test("callback set on a branch that the verifier knows not to be taken")
+__input(throws, 1) __returns(36)
+int cb_dead_branch(struct __sk_buff *ctx)
+{
+	if (never_set)
+		bpf_set_exception_callback(cb_cookie);
+	return throw_deep(36);
+}
+
+SEC("tc") __test("callback set twice, once on such a branch")
+__refused("can only be called once to set exception callback")
+int cb_dead_branch_twice(struct __sk_buff *ctx)
+{
+	bpf_set_exception_callback(cb_cookie);
+	if (never_set)
+		bpf_set_exception_callback(cb_0);
+	return throw_deep(36);
+}
+
 __subprog long loop_body(__u32 i, void *ctx)
 {
 	reached++;

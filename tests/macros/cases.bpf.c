@@ -4,16 +4,16 @@
  *
  *	clang ... -DTYPE=u8 -c cases.bpf.c -o cases_u8.bpf.o
  *
- * Of each there are four programs, to be run by tests/runner:
+ * Of each there are these programs, to be run by tests/runner:
  *	holds_		the value satisfies it, nothing is thrown, and the verifier
  *			accepts the access that needs the bound
  *	throws_		the value does not, and 0 is thrown
- *	value_		the same with the _value form, and 42 is thrown
- *	without_	without the assertion, the access is refused
- *	kept_		the _value form again, with a value that satisfies it
- * and far_ ones, that only compare.
- * The results are those of the 2023 tests: a callback that makes 16 of cookie 0
- * and returns any other, 6 if nothing is thrown, 5 in the _value form.
+ *	kept_, value_	the same with the _value form, which throws 42
+ *	without_	without the assertion, the access is refused (in one of
+ *			three ways; all name the map_value by then)
+ * and far_ ones, which only compare. The results are those of the 2023 tests: a
+ * callback that makes 16 of cookie 0 and returns any other, 6 if nothing is
+ * thrown, 5 in the _value form.
  */
 #include "../bpf/test.h"
 #include "cases.h"
@@ -91,7 +91,7 @@ PROGRAM(value_##name##_##rel,						\
 CASE(name, rel, type, rhs, lowest, yes, no, constant, side, limit)	\
 PROGRAM(without_##name##_##rel,						\
 	__test(TEXT(rel, type, rhs) " left out: access refused")		\
-	__refused("R"), type, lowest, 6, bpf_assert_##side(x, limit, lowest))
+	__refused("map_value"), type, lowest, 6, bpf_assert_##side(x, limit, lowest))
 
 #define RANGE(name, type, lowest, highest, no, constant)		\
 PROGRAM(holds_##name##_range,						\
@@ -112,7 +112,7 @@ PROGRAM(value_##name##_range,						\
 	bpf_assert_range_with(x, lowest, highest, 42))			\
 PROGRAM(without_##name##_range,						\
 	__test(RANGE_TEXT(type, lowest, highest) " left out: access refused") \
-	__refused("R"), type, lowest, 6, )
+	__refused("map_value"), type, lowest, 6, )
 
 /* The verifier of 6.1 learns nothing from ne; what it knows, it keeps. */
 #define EQUAL(name, type, lowest, highest, constant)			\
