@@ -2,9 +2,6 @@
 #ifndef _BPF_EXCEPTIONS_UNWIND_H
 #define _BPF_EXCEPTIONS_UNWIND_H
 
-#if !__has_include(<linux/bpf_unwind.h>)
-#error "this kernel tree lacks the companion series (jit-patch/): apply it with 'make patch KSRC=DIR' and build the kernel, then point KDIR at that build"
-#endif
 #include <linux/bpf_unwind.h>
 
 #if BPF_UNWIND_REVISION != 1
