@@ -2,7 +2,7 @@
 /*
  * bench - count the instructions of BPF programs
  *
- * usage: bench run OBJECT [PREFIX]		a run of each program
+ * usage: bench run OBJECT			a run of each program
  *	  bench cold OBJECT PROGRAM		the first run after loading
  *	  bench watched OBJECT PROGRAM WATCHER	a run while fexit program WATCHER watches one of
  *						the program's functions
@@ -12,9 +12,9 @@
  *
  * Under "qemu -icount shift=0" a nanosecond is an instruction. Prints lines of a name, a value
  * and what else is known. A run's value is the least of many rounds, as interrupts hit some;
- * it has the overhead of a test run in it, which program "empty" shows. PREFIX picks the
- * programs whose names begin with it. fexit program WATCHER is one of an object of that name,
- * NAME.bpf.o, and says in its section which function it watches.
+ * it has the overhead of a test run in it, which program "empty" shows. Each program is loaded
+ * when it is measured, with no other. fexit program WATCHER is the one of WATCHER.bpf.o, and says
+ * in its section which function it watches.
  *
  * Exit status: 0 done, 1 it could not, 2 bad arguments.
  */
@@ -47,37 +47,43 @@ static void __attribute__((noreturn, format(printf, 1, 2))) die(const char *fmt,
 	exit(1);
 }
 
-/* Load the programs of @file whose names begin with @prefix */
-static struct bpf_object *load_once(const char *file, const char *prefix)
+static struct bpf_object *open_object(const char *file)
 {
 	LIBBPF_OPTS(bpf_object_open_opts, opts, .kernel_log_buf = log_buf,
 		    .kernel_log_size = LOG_SIZE, .kernel_log_level = 4);
 	struct bpf_object *obj = bpf_object__open_file(file, &opts);
-	struct bpf_program *prog;
 
 	if (!obj)
 		die("cannot open %s", file);
+	return obj;
+}
+
+/* Load program @name of @file, and no other */
+static struct bpf_object *load_once(const char *file, const char *name)
+{
+	struct bpf_object *obj = open_object(file);
+	struct bpf_program *prog;
+
 	bpf_object__for_each_program(prog, obj)
-		bpf_program__set_autoload(prog, !strncmp(bpf_program__name(prog), prefix,
-							 strlen(prefix)));
+		bpf_program__set_autoload(prog, !strcmp(bpf_program__name(prog), name));
 	if (bpf_object__load(obj))
-		die("cannot load %s of %s", prefix, file);
+		die("cannot load %s of %s", name, file);
 	return obj;
 }
 
 /* The first time, libbpf loads programs of its own to learn what the kernel can do. Where ours
  * are in memory depends on whether those are gone, and on that some look-ups of mainline's.
  */
-static struct bpf_object *load(const char *file, const char *prefix)
+static struct bpf_object *load(const char *file, const char *name)
 {
 	static bool settled;
 
 	if (!settled) {
-		bpf_object__close(load_once(file, prefix));
+		bpf_object__close(load_once(file, name));
 		sleep(1);
 		settled = true;
 	}
-	return load_once(file, prefix);
+	return load_once(file, name);
 }
 
 static int find(struct bpf_object *obj, const char *name)
@@ -134,12 +140,14 @@ static void print_run(const char *name, int fd)
 
 static void bench_run(char **argv)
 {
-	struct bpf_object *obj = load(argv[0], argv[1] ?: "");
+	struct bpf_object *all = open_object(argv[0]), *obj;
 	struct bpf_program *prog;
 
-	bpf_object__for_each_program(prog, obj)
-		if (bpf_program__fd(prog) >= 0)
-			print_run(bpf_program__name(prog), bpf_program__fd(prog));
+	bpf_object__for_each_program(prog, all) {
+		obj = load(argv[0], bpf_program__name(prog));
+		print_run(bpf_program__name(prog), find(obj, bpf_program__name(prog)));
+		bpf_object__close(obj);
+	}
 }
 
 static void bench_cold(char **argv)
@@ -166,9 +174,7 @@ static void bench_watched(char **argv)
 	char name[64];
 
 	snprintf(name, sizeof(name), "%s.bpf.o", argv[2]);
-	watcher_obj = bpf_object__open_file(name, NULL);
-	if (!watcher_obj)
-		die("cannot open %s", name);
+	watcher_obj = open_object(name);
 	prog = bpf_object__next_program(watcher_obj, NULL);
 	section = bpf_program__section_name(prog);
 	func = strchr(section, '/');
@@ -213,7 +219,7 @@ static void bench_among(char **argv)
 /* The verifier says how long it took, in microseconds: 1000 instructions */
 static void bench_load(char **argv)
 {
-	struct bpf_object *all = bpf_object__open_file(argv[0], NULL), *obj;
+	struct bpf_object *all = open_object(argv[0]), *obj;
 	struct bpf_program *prog;
 
 	bpf_object__for_each_program(prog, all) {

@@ -32,7 +32,7 @@ __u64 input = 1;
 
 noinline int on_throw(__u64 cookie)
 {
-	return cookie;
+	return cookie + 1;
 }
 
 SEC("tc") int empty(struct __sk_buff *ctx)

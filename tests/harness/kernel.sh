@@ -16,6 +16,7 @@ cat >"$fake/Makefile" <<'END'
 VERSION = 6
 PATCHLEVEL = 1
 SUBLEVEL = 999
+.NOTPARALLEL:
 ask = grep -q $(1)=y $(O)/.config
 allnoconfig:
 	cp $(KCONFIG_ALLCONFIG) $(O)/.config
@@ -57,7 +58,7 @@ cp -r "$fake" "$tmp/newer"
 sed -i 's/PATCHLEVEL = 1/PATCHLEVEL = 12/' "$tmp/newer/Makefile"
 
 fake_kernel() {
-	exec env CACHE="$cache" PATH="$tmp/bin:$PATH" KSRC="$fake" "$kernel" --series "$tmp/series" "$@"
+	exec env TMPDIR="$tmp" CACHE="$cache" PATH="$tmp/bin:$PATH" KSRC="$fake" "$kernel" --series "$tmp/series" "$@"
 }
 
 listing() {
