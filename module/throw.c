@@ -20,9 +20,9 @@ void bpf_set_exception_callback(int (*cb)(u64 cookie));
  * C call is involved, so no prototype that kCFI could check.
  */
 #ifdef CONFIG_RETPOLINE
-#define JMP_RAX "jmp __x86_indirect_thunk_rax"
+#define JMP_RDX "jmp __x86_indirect_thunk_rdx"
 #else
-#define JMP_RAX ANNOTATE_RETPOLINE_SAFE "jmp *%rax; int3"
+#define JMP_RDX ANNOTATE_RETPOLINE_SAFE "jmp *%rdx; int3"
 #endif
 
 /**
@@ -65,12 +65,12 @@ __naked notrace void bpf_throw(u64 cookie)
 		"pop %r13\n\t"
 		"pop %r14\n\t"
 		"pop %r15\n\t"
-		/* the main program's frame, and out of it; rax is 0 or the callback */
+		/* the main program's frame, and out of it; see struct landing */
 		"pop %rbp\n\t"
 		"leave\n\t"
-		"test %rax, %rax\n\t"
+		"test %rdx, %rdx\n\t"
 		"jz 1f\n\t"
-		JMP_RAX "\n"
+		JMP_RDX "\n"
 		"1:\t" ASM_RET);
 }
 NOKPROBE_SYMBOL(bpf_throw);

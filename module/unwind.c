@@ -16,6 +16,9 @@
 #include <linux/printk.h>
 #include "unwind.h"
 
+#define CREATE_TRACE_POINTS
+#include "trace.h"
+
 /* On kernels without the series main.c refuses to load, with a sentence */
 extern struct bpf_tramp_image *bpf_tramp_image_find(unsigned long ip) __weak;
 extern void __bpf_tramp_exit(struct bpf_tramp_image *tr) __weak;
@@ -92,7 +95,7 @@ static __always_inline void pop_saved(struct throw_frame *throw, unsigned long *
  *
  * Leaves throw->fp at the trampoline's frame, which links to the caller's like any other.
  */
-static unsigned long leave_trampoline(struct throw_frame *throw)
+static noinline unsigned long leave_trampoline(struct throw_frame *throw)
 {
 	unsigned long ret = throw->fp[1];
 	struct bpf_tramp_image *im = bpf_tramp_image_find(ret);
@@ -108,14 +111,53 @@ static unsigned long leave_trampoline(struct throw_frame *throw)
 	return throw->fp[2];
 }
 
-static noinline struct bpf_unwind_frame *
-find_watched_caller(struct throw_frame *throw, struct bpf_unwind_table *table, u8 *hint)
+/* A copy of it is made that knows that there is no @trail to keep */
+static __always_inline void walk(struct throw_frame *throw, struct bpf_unwind_table *table,
+				 struct trail *trail)
 {
-	struct bpf_unwind_frame *caller;
+	struct bpf_unwind_frame *frame, *caller;
+	unsigned long *fp = throw->fp, ret;
 
-	caller = find_frame(table, leave_trampoline(throw), hint);
-	BUG_ON(!caller);
-	return caller;
+	frame = find_frame(table, throw->ip, &table->thrower);
+	BUG_ON(!frame);
+	for (;;) {
+		pop_saved(throw, fp, frame);
+		if (frame == table->frame)
+			break;
+		ret = fp[1];
+		caller = find_frame(table, ret, &frame->caller);
+		if (unlikely(!caller)) {
+			throw->fp = fp;
+			ret = leave_trampoline(throw);
+			fp = throw->fp;
+			caller = find_frame(table, ret, &frame->caller);
+			BUG_ON(!caller);
+		}
+		if (trail)
+			trail->ip[++trail->depth] = ret;
+		fp = (unsigned long *)fp[0];
+		frame = caller;
+	}
+	throw->fp = fp;
+}
+
+/*
+ * Somebody listens to the trace event, and wants to know what the program returns. So the
+ * callback is called from here, on top of the frames that are left later. It can't tell:
+ * like any BPF function it gives back what C expects, and it has a stack of its own.
+ */
+static noinline struct landing unwind_traced(struct throw_frame *throw,
+					     struct bpf_unwind_table *table)
+{
+	struct trail trail = { .ip[0] = throw->ip };
+	u64 (*exception_cb)(u64 cookie) = (void *)(long)(s32)table->exception_cb;
+	struct landing landing = {};
+
+	walk(throw, table, &trail);
+	if (exception_cb)
+		landing.ret = exception_cb(throw->cookie);
+	trace_bpf_throw(table->aux, throw->cookie, &trail, exception_cb, landing.ret);
+	return landing;
 }
 
 /**
@@ -124,29 +166,36 @@ find_watched_caller(struct throw_frame *throw, struct bpf_unwind_table *table, u
  * @table: of the program that throws
  *
  * Context: any, NMI included. Takes no locks.
- * Return: address of the exception callback, 0 if the program has none.
+ * Return: what to land with.
  */
-unsigned long bpf_exceptions_unwind(struct throw_frame *throw,
-				    struct bpf_unwind_table *table)
+struct landing bpf_exceptions_unwind(struct throw_frame *throw,
+				     struct bpf_unwind_table *table)
 {
-	struct bpf_unwind_frame *frame, *caller;
-	unsigned long *fp = throw->fp;
+	atomic64_inc(&table->throws);
+	if (trace_bpf_throw_enabled())
+		return unwind_traced(throw, table);
+	walk(throw, table, NULL);
+	return (struct landing){ .exception_cb = (long)(s32)table->exception_cb };
+}
 
-	frame = find_frame(table, throw->ip, &table->thrower);
-	BUG_ON(!frame);
-	for (;;) {
-		pop_saved(throw, fp, frame);
-		if (frame == table->frame)
-			break;
-		caller = find_frame(table, fp[1], &frame->caller);
-		if (unlikely(!caller)) {
-			throw->fp = fp;
-			caller = find_watched_caller(throw, table, &frame->caller);
-			fp = throw->fp;
-		}
-		fp = (unsigned long *)fp[0];
-		frame = caller;
+/**
+ * bpf_exceptions_locate() - where in a program is a return address?
+ * @prog: main program
+ * @ip: return address, of one of its functions
+ *
+ * Return: number of the function in the upper half, bytes from its start in the lower, as
+ * "bpftool prog dump jited" has them.
+ */
+u64 bpf_exceptions_locate(const struct bpf_prog *prog, unsigned long ip)
+{
+	const struct bpf_prog *func;
+	u32 i;
+
+	for (i = 0; i < prog->aux->func_cnt; i++) {
+		func = prog->aux->func[i];
+		/* it may be one past the end */
+		if (ip - 1 - (unsigned long)func->bpf_func < func->jited_len)
+			return (u64)i << 32 | (u32)(ip - (unsigned long)func->bpf_func);
 	}
-	throw->fp = fp;
-	return (long)(s32)table->exception_cb;
+	return ip - (unsigned long)prog->bpf_func;
 }

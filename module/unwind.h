@@ -3,6 +3,9 @@
 #define _BPF_EXCEPTIONS_UNWIND_H
 
 #include <linux/bpf_unwind.h>
+#include <linux/bpf_verifier.h>
+
+struct bpf_prog;
 
 #if BPF_UNWIND_REVISION != 1
 #error "this kernel tree has another revision of the companion series: use the jit-patch/ that came with this module"
@@ -24,7 +27,28 @@ struct throw_frame {
 	unsigned long ip;
 };
 
-unsigned long bpf_exceptions_unwind(struct throw_frame *throw,
-				    struct bpf_unwind_table *table);
+/**
+ * struct landing - what there is to do in the main program's place; in rax and rdx
+ * @ret: return value, where there is nothing to call
+ * @exception_cb: callback to go to, which returns it; or 0
+ */
+struct landing {
+	unsigned long ret;
+	unsigned long exception_cb;
+};
+
+/**
+ * struct trail - where a throw came along, for the trace event
+ * @depth: frames below the one that threw; 0 if that's the main program's
+ * @ip: return addresses, of the throw, then of each call
+ */
+struct trail {
+	u32 depth;
+	unsigned long ip[MAX_CALL_FRAMES];
+};
+
+struct landing bpf_exceptions_unwind(struct throw_frame *throw,
+				     struct bpf_unwind_table *table);
+u64 bpf_exceptions_locate(const struct bpf_prog *prog, unsigned long ip);
 
 #endif /* _BPF_EXCEPTIONS_UNWIND_H */

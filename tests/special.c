@@ -300,6 +300,91 @@ static bool long_chain(void)
 	       strstr(log_buf, "too deep") ? true : fail("%s", log_buf);
 }
 
+/* Comparisons, one of which is true, jump to jumps to a throw. These are taken out, unless they
+ * skip something that others come by.
+ */
+static bool folded_gotos(void)
+{
+	static const char packet[64];
+	LIBBPF_OPTS(bpf_test_run_opts, opts, .data_in = packet, .data_size_in = sizeof(packet));
+	int fd, callback;
+	bool ok = true;
+
+	for (int gap = 0; gap < 2; gap++) {
+		struct bpf_prog_info info = {};
+		__u32 len = sizeof(info), expected;
+
+		builder_init(&b);
+		callback = builder_func(&b, 1, false);
+		builder_load_func(&b, BPF_REG_1, callback);
+		builder_call_kfunc(&b, KFUNC_SET_CALLBACK);
+		builder_emit(&b, CALL_HELPER(BPF_FUNC_get_prandom_u32));
+		for (int i = 0; i < 3; i++)
+			builder_emit(&b, JUMP_IMM(BPF_JEQ, BPF_REG_0, i, 5));
+		builder_emit(&b, JUMP_IMM(BPF_JGT, BPF_REG_0, 2, 5));
+		builder_emit(&b, MOV_IMM(BPF_REG_0, 1));
+		builder_emit(&b, EXIT());
+		for (int i = 3; i--; )
+			builder_emit(&b, JUMP(i + gap));
+		if (gap)
+			builder_emit(&b, MOV_REG(BPF_REG_1, BPF_REG_0));
+		builder_emit(&b, MOV_IMM(BPF_REG_1, 77));
+		builder_call_kfunc(&b, KFUNC_THROW);
+		builder_begin(&b, callback);
+		builder_emit(&b, MOV_REG(BPF_REG_0, BPF_REG_1));
+		builder_emit(&b, EXIT());
+		fd = builder_load(&b, BPF_PROG_TYPE_XDP, log_buf, sizeof(log_buf));
+		if (fd < 0)
+			return fail("did not load: %s", log_buf);
+		/* the callback's load and call, 3 insns, are erased in any case */
+		expected = (b.cnt - 3 - (gap ? 0 : 3)) * sizeof(struct bpf_insn);
+		if (bpf_obj_get_info_by_fd(fd, &info, &len) || info.xlated_prog_len != expected)
+			ok = fail("%u bytes of instructions, expected %u", info.xlated_prog_len,
+				  expected);
+		else if (bpf_prog_test_run_opts(fd, &opts) || opts.retval != 77)
+			ok = fail("returned %u", opts.retval);
+		close(fd);
+		if (!ok)
+			return false;
+	}
+	return true;
+}
+
+/* What fdinfo says; -1 for nothing */
+static long long counted_throws(int fd)
+{
+	char path[64], line[256];
+	long long throws = -1;
+	FILE *f;
+
+	snprintf(path, sizeof(path), "/proc/self/fdinfo/%d", fd);
+	f = fopen(path, "r");
+	while (f && fgets(line, sizeof(line), f))
+		sscanf(line, "throws: %lld", &throws);
+	if (f)
+		fclose(f);
+	return throws;
+}
+
+static bool throws_counted(void)
+{
+	int fd = nest_prog(false, true, 5), other = nest_prog(false, false, 5);
+	struct test_run run = { .prog_fd = fd, .repeat = 1000 };
+	bool ok = fd >= 0 && other >= 0;
+
+	if (!ok)
+		fail("did not load: %s", log_buf);
+	for (int i = 0; ok && i < 2; i++) {
+		if (counted_throws(fd) != i * 1000 || ioctl(device, TEST_RUN, &run))
+			ok = fail("%lld throws, expected %d", counted_throws(fd), i * 1000);
+	}
+	if (ok && counted_throws(other) != -1)
+		ok = fail("a program that doesn't throw has a count");
+	close(fd);
+	close(other);
+	return ok;
+}
+
 static const struct {
 	bool (*run)(void);
 	const char *name, *desc;
@@ -311,6 +396,8 @@ static const struct {
 	{ trampoline_detached, "trampoline_detached", "fexit attached and detached 100 times while another CPU throws" },
 	{ truncated_ldimm64, "truncated_ldimm64", "programs that end in half of a 64-bit load are refused" },
 	{ long_chain, "long_chain", "64 subprograms in a chain are too many, and refused for that" },
+	{ folded_gotos, "folded_gotos", "jumps to a throw that leads to one are folded, and no others" },
+	{ throws_counted, "throws_counted", "fdinfo counts the throws of a program that has some" },
 	{ many_programs, "many_programs", "3,000 programs that throw" },
 };
 

@@ -15,8 +15,9 @@ char _license[] SEC("license") = "GPL";
 
 __u32 values[256];
 
-/* Let the compiler neither forget where the values are nor put off the sum: or the forms
- * differ by more than the checks
+/* Let the compiler neither forget where the values are nor put off the sum, or the forms
+ * differ by more than the checks; and have a caller go on after a call, or there is no error
+ * to propagate
  */
 #define hide(var)		asm volatile("" : "+r"(var))
 
@@ -45,7 +46,8 @@ static __attribute__((noinline)) int kind##_group_##name(void)		\
 #define CALL(kind, name)						\
 	ret = kind##_group_##name();					\
 	PASS_##kind(ret);						\
-	sum += ret;
+	sum += ret;							\
+	hide(sum);
 
 #define MAIN(kind, checks, calls)					\
 SEC("tc") int kind##_##checks(struct __sk_buff *ctx)			\

@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#undef TRACE_SYSTEM
+#define TRACE_SYSTEM bpf_exceptions
+
+#if !defined(_BPF_EXCEPTIONS_TRACE_H) || defined(TRACE_HEADER_MULTI_READ)
+#define _BPF_EXCEPTIONS_TRACE_H
+
+#include <linux/bpf.h>
+#include <linux/filter.h>
+#include <linux/tracepoint.h>
+#include "unwind.h"
+
+/**
+ * trace_bpf_throw() - bpf_exceptions:bpf_throw, a program has thrown
+ * @aux: the program's
+ * @cookie: what it threw
+ * @trail: through which calls
+ * @callback: whether there is an exception callback, which has run by now
+ * @ret: what the program returns
+ *
+ * Places are "function+offset": number of the function in the program, and the offset of
+ * the return address in its JITed image; of the throw first, then of the calls up to the
+ * main program's. Context is the CPU's: p for process, s for softirq, h for hardirq, n for
+ * NMI.
+ */
+TRACE_EVENT(bpf_throw,
+	TP_PROTO(const struct bpf_prog_aux *aux, u64 cookie, const struct trail *trail,
+		 bool callback, u64 ret),
+	TP_ARGS(aux, cookie, trail, callback, ret),
+	TP_STRUCT__entry(
+		__field(u64, cookie)
+		__field(u64, ret)
+		__field(u32, id)
+		__field(u32, depth)
+		__field(bool, callback)
+		__field(char, context)
+		__array(u8, tag, BPF_TAG_SIZE)
+		__array(char, name, BPF_OBJ_NAME_LEN)
+		__dynamic_array(u64, places, trail->depth + 1)
+	),
+	TP_fast_assign(
+		u64 *place = __get_dynamic_array(places);
+		u32 i;
+
+		__entry->cookie = cookie;
+		__entry->ret = ret;
+		__entry->id = aux->id;
+		__entry->depth = trail->depth;
+		__entry->callback = callback;
+		__entry->context = in_nmi() ? 'n' : in_hardirq() ? 'h' :
+				   in_serving_softirq() ? 's' : 'p';
+		memcpy(__entry->tag, aux->prog->tag, BPF_TAG_SIZE);
+		memcpy(__entry->name, aux->name, BPF_OBJ_NAME_LEN);
+		for (i = 0; i <= trail->depth; i++)
+			place[i] = bpf_exceptions_locate(aux->prog, trail->ip[i]);
+	),
+	TP_printk("id=%u name=%s tag=%s cookie=%llu depth=%u context=%c callback=%d ret=%lld places=%s",
+		  __entry->id, __entry->name,
+		  __print_hex_str(__entry->tag, BPF_TAG_SIZE), __entry->cookie,
+		  __entry->depth, __entry->context, __entry->callback, (s64)__entry->ret,
+		  __print_array(__get_dynamic_array(places), __entry->depth + 1, 8))
+);
+
+#endif /* _BPF_EXCEPTIONS_TRACE_H */
+
+#undef TRACE_INCLUDE_PATH
+#define TRACE_INCLUDE_PATH .
+#undef TRACE_INCLUDE_FILE
+#define TRACE_INCLUDE_FILE trace
+#include <trace/define_trace.h>
