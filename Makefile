@@ -24,12 +24,13 @@ bpf_objects := $(patsubst tests/bpf/%.bpf.c,$(BUILD)/tests/%.bpf.o,$(wildcard te
 bench_objects := $(patsubst tests/bench/%.bpf.c,$(BUILD)/bench/%.bpf.o,$(wildcard tests/bench/*.bpf.c)) \
 	$(addprefix $(BUILD)/bench/,mainline.bpf.o errcode.bpf.o)
 assert_objects := $(patsubst %,$(BUILD)/tests/cases_%.bpf.o,u8 s8 u16 s16 u32 s32 u64 s64) \
-	$(BUILD)/tests/other.bpf.o
+	$(addprefix $(BUILD)/tests/,other.bpf.o jited.bpf.o)
 bench_programs := $(addprefix $(BUILD)/bench/,bench prologue corpus)
 programs := $(addprefix $(BUILD)/tests/,runner canary special life)
 
 .DEFAULT_GOAL := help
-.PHONY: help run check check-debug setup kernel module tests shell clean
+.PHONY: help run check check-debug check-kernels check-bases steps setup kernel module tests \
+	bench bench-quick bench-programs shell clean
 
 help: ## list the targets
 	@echo 'BPF exceptions for Linux 6.1. Targets:'
@@ -46,8 +47,24 @@ check: setup ## all tests; the results are in build/check.tap
 	@scripts/setup check
 	@tests/check
 
-check-debug: setup ## the tests that run in the kernel, on one with KASAN, lockdep and the like
-	@KERNEL_CONFIG=debug MEM=2G tests/check bpf canary special life
+# The suites that run in a kernel; what they find fault with on others is no question of the kernel
+in_kernel := bpf asserts canary special life
+
+check-debug: setup ## the tests that run in the kernel, on those of debug kernels
+	@scripts/setup check
+	@KERNEL_CONFIG=debug MEM=3G tests/check $(in_kernel)
+
+check-kernels: setup ## the same with the frame pointer unwinder, and with retpolines, return thunks, IBT
+	@scripts/setup check
+	@KERNEL_CONFIG=frame-pointer tests/check $(in_kernel)
+	@KERNEL_CONFIG=mitigations KERNEL_APPEND="spectre_v2=retpoline indirect_target_selection=force" \
+		tests/check $(in_kernel)
+
+check-bases: setup ## apply the series to each 6.1 source in the archive
+	@tests/bases
+
+steps: setup ## build and boot the kernel after each patch of the series (a quarter of an hour)
+	@tests/steps
 
 setup: ## have the Debian packages that all this needs
 	@scripts/setup
@@ -84,7 +101,8 @@ $(BUILD)/tests/cases_%.bpf.o: tests/macros/cases.bpf.c tests/macros/cases.h test
 		bpf/bpf_exceptions.h | $(BUILD)/tests
 	$(CLANG) $(BPF_CFLAGS) -DTYPE=$* -c $< -o $@
 
-$(BUILD)/tests/other.bpf.o: tests/macros/other.bpf.c tests/bpf/test.h bpf/bpf_exceptions.h | $(BUILD)/tests
+$(BUILD)/tests/other.bpf.o $(BUILD)/tests/jited.bpf.o: $(BUILD)/tests/%.bpf.o: tests/macros/%.bpf.c tests/bpf/test.h \
+		bpf/bpf_exceptions.h | $(BUILD)/tests
 	$(CLANG) $(BPF_CFLAGS) -c $< -o $@
 
 # Static, so that they run in the test machine as they are; libelf warns of its use of dlopen

@@ -2,21 +2,25 @@
 /*
  * special - tests that take more than one program and one run
  *
- * usage: special ATTACH-OBJECT
+ * usage: special ATTACH-OBJECT HOOKS-OBJECT
  *
  * Nested throws, trampolines that come and go under fire and are freed afterwards, thousands
- * of programs. ATTACH-OBJECT is attach.bpf.o. Prints KTAP.
+ * of programs. ATTACH-OBJECT is attach.bpf.o, HOOKS-OBJECT hooks.bpf.o. Prints KTAP.
  *
  * Exit status: 0 all passed, 1 one or more failed, 2 the kernel lacks a module.
  */
+#include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <pthread.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <unistd.h>
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
@@ -24,7 +28,7 @@
 #include "kmod/test.h"
 
 static int device;
-static const char *attach_object;
+static const char *attach_object, *hooks_object;
 static struct builder b;
 static char log_buf[1 << 16];
 
@@ -385,6 +389,111 @@ static bool throws_counted(void)
 	return ok;
 }
 
+/* A program that is removed while it runs: RCU is what keeps it, its id is gone */
+static bool reference_dropped(void)
+{
+	int fd = nest_prog(true, true, 100);
+	struct test_run run = { .prog_fd = -1 };
+	bool ok = fd >= 0 || fail("did not load: %s", log_buf);
+
+	if (ok && ioctl(device, TEST_HOLD, &fd))
+		ok = fail("cannot hold it: %s", strerror(errno));
+	close(fd);
+	if (ok && ioctl(device, TEST_RUN, &run))
+		ok = fail("cannot run: %s", strerror(errno));
+	return ok && ((run.ret == 100 && !run.bad) ||
+		      fail("returned %u, bad registers %#x", run.ret, run.bad));
+}
+
+/* An object of one of the programs of hooks.bpf.c, and of its struct_ops if @name is none */
+static struct bpf_object *load_hook(const char *name)
+{
+	struct bpf_object *obj = bpf_object__open_file(hooks_object, NULL);
+	bool ops = !strcmp(name, "thrower");
+	struct bpf_program *prog;
+
+	bpf_object__for_each_program(prog, obj)
+		bpf_program__set_autoload(prog, ops ? bpf_program__type(prog) == BPF_PROG_TYPE_STRUCT_OPS :
+						!strcmp(bpf_program__name(prog), name));
+	bpf_map__set_autocreate(bpf_object__find_map_by_name(obj, "thrower"), ops);
+	return bpf_object__load(obj) ? NULL : obj;
+}
+
+static bool counts_are(struct bpf_object *obj, __u64 throws, __u64 passed)
+{
+	__u64 counts[2];
+	int zero = 0;
+
+	if (bpf_map_lookup_elem(bpf_object__find_map_fd_by_name(obj, "hooks.bss"), &zero, counts))
+		return fail("no counts: %s", strerror(errno));
+	return (counts[0] == throws && counts[1] == passed) ||
+	       fail("%llu throws, of which %llu came back; expected %llu, %llu", counts[0],
+		    counts[1], throws, passed);
+}
+
+/* A connection over lo; congestion control of the accepted end is the BPF program's */
+static bool connect_with(const char *congestion_control)
+{
+	struct sockaddr_in addr = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	int server = socket(AF_INET, SOCK_STREAM, 0), client = socket(AF_INET, SOCK_STREAM, 0);
+	socklen_t len = sizeof(addr);
+	bool ok;
+
+	ok = !setsockopt(server, IPPROTO_TCP, TCP_CONGESTION, congestion_control,
+			 strlen(congestion_control)) &&
+	     !bind(server, (struct sockaddr *)&addr, len) && !listen(server, 1) &&
+	     !getsockname(server, (struct sockaddr *)&addr, &len) &&
+	     !connect(client, (struct sockaddr *)&addr, len);
+	if (ok) {
+		int end = accept(server, NULL, NULL);
+
+		ok = end >= 0;
+		close(end);
+	}
+	close(client);
+	close(server);
+	return ok || fail("cannot connect: %s", strerror(errno));
+}
+
+static bool struct_ops_throws(void)
+{
+	struct bpf_object *obj = load_hook("thrower");
+	struct bpf_link *link;
+	bool ok;
+
+	if (!obj)
+		return fail("did not load: %s", strerror(errno));
+	link = bpf_map__attach_struct_ops(bpf_object__find_map_by_name(obj, "thrower"));
+	ok = link ? connect_with("thrower") && counts_are(obj, 1, 0) : fail("cannot register it");
+	bpf_link__destroy(link);
+	bpf_object__close(obj);
+	return ok;
+}
+
+static bool lsm_cgroup(const char *name, bool allows)
+{
+	int cgroup = open("/sys/fs/cgroup", O_RDONLY | O_DIRECTORY);
+	struct bpf_object *obj = load_hook(name);
+	struct bpf_link *link;
+	bool ok;
+
+	if (!obj)
+		return fail("did not load: %s", strerror(errno));
+	link = bpf_program__attach_cgroup(bpf_object__find_program_by_name(obj, name), cgroup);
+	if (!link)
+		ok = fail("cannot attach: %s", strerror(errno));
+	else
+		ok = (getpgid(getpid()) >= 0) == allows || fail("getpgid was %s", allows ? "denied" : "allowed");
+	bpf_link__destroy(link);
+	ok = ok && counts_are(obj, 1, 0);
+	bpf_object__close(obj);
+	close(cgroup);
+	return ok;
+}
+
+static bool lsm_cgroup_default(void) { return lsm_cgroup("cgroup_default", false); }
+static bool lsm_cgroup_callback(void) { return lsm_cgroup("cgroup_callback", true); }
+
 static const struct {
 	bool (*run)(void);
 	const char *name, *desc;
@@ -396,6 +505,10 @@ static const struct {
 	{ trampoline_detached, "trampoline_detached", "fexit attached and detached 100 times while another CPU throws" },
 	{ truncated_ldimm64, "truncated_ldimm64", "programs that end in half of a 64-bit load are refused" },
 	{ long_chain, "long_chain", "64 subprograms in a chain are too many, and refused for that" },
+	{ reference_dropped, "reference_dropped", "the last reference goes while the program runs, then it throws (pitfall 11)" },
+	{ struct_ops_throws, "struct_ops", "a struct_ops program throws, the connection is made" },
+	{ lsm_cgroup_default, "lsm_cgroup", "an lsm_cgroup program throws without a callback: 0, which denies" },
+	{ lsm_cgroup_callback, "lsm_cgroup_callback", "an lsm_cgroup program throws, its callback allows" },
 	{ folded_gotos, "folded_gotos", "jumps to a throw that leads to one are folded, and no others" },
 	{ throws_counted, "throws_counted", "fdinfo counts the throws of a program that has some" },
 	{ many_programs, "many_programs", "3,000 programs that throw" },
@@ -405,11 +518,12 @@ int main(int argc, char **argv)
 {
 	size_t i, failed = 0, cnt = sizeof(tests) / sizeof(tests[0]);
 
-	if (argc != 2) {
-		fprintf(stderr, "usage: special ATTACH-OBJECT\n");
+	if (argc != 3) {
+		fprintf(stderr, "usage: special ATTACH-OBJECT HOOKS-OBJECT\n");
 		return 2;
 	}
 	attach_object = argv[1];
+	hooks_object = argv[2];
 	device = open("/dev/bpf_exceptions_test", O_RDWR);
 	if (device < 0) {
 		fprintf(stderr, "special: is bpf_exceptions_test.ko loaded? %s\n", strerror(errno));

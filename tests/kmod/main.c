@@ -40,12 +40,18 @@ struct job {
 static DEFINE_MUTEX(run_lock);
 static struct job outer, nested;
 static u32 nested_context;
+static struct bpf_prog *held, *to_drop;
 static u64 fake_ctx[32];
 
-static void run_job(struct job *job)
+static void call_prog(struct job *job)
 {
 	job->call.ctx = fake_ctx;
 	call_with_canaries(&job->call);
+}
+
+static void run_job(struct job *job)
+{
+	call_prog(job);
 	complete(&job->done);
 }
 
@@ -74,8 +80,7 @@ static int handle_nmi(unsigned int cmd, struct pt_regs *regs)
 
 	if (!job)
 		return NMI_DONE;
-	job->call.ctx = fake_ctx;
-	call_with_canaries(&job->call);
+	call_prog(job);
 	WRITE_ONCE(job->in_nmi, false);
 	return NMI_HANDLED;
 }
@@ -123,17 +128,53 @@ void bpf_test_nest(void);
 /**
  * bpf_test_nest() - let the nested program interrupt this one, here
  *
- * In process context it is called like a function; in NMI it comes by an interrupt.
+ * In process context it is called like a function; in NMI it comes by an interrupt. And a
+ * program that nobody has a reference to but RCU goes on, without an id.
  */
 noinline void bpf_test_nest(void)
 {
+	struct bpf_prog *prog = xchg(&to_drop, NULL);
+
+	if (prog)
+		bpf_prog_put(prog);
 	if (!nested.call.func)
 		return;
 	nested.call.bad = 0;
 	if (nested_context == IN_NMI)
 		run_in_nmi(&nested);
 	else
-		run_job(&nested);
+		call_prog(&nested); /* maybe in an NMI, where nothing could be completed */
+}
+
+static long run_held(struct test_run *run)
+{
+	if (!held || run->context != IN_PROCESS || run->nested_fd)
+		return -EINVAL;
+	outer.call.func = held->bpf_func;
+	nested.call.func = NULL;
+	to_drop = xchg(&held, NULL);
+	run_in_context(&outer, IN_PROCESS);
+	run->ret = outer.call.ret;
+	run->bad = outer.call.bad;
+	return to_drop ? -ENODATA : 0; /* it never came to bpf_test_nest() */
+}
+
+static long hold(u32 __user *fd_at)
+{
+	struct bpf_prog *prog;
+	u32 fd;
+
+	if (get_user(fd, fd_at))
+		return -EFAULT;
+	prog = bpf_prog_get_type_dev(fd, BPF_PROG_TYPE_XDP, false);
+	if (IS_ERR(prog))
+		return PTR_ERR(prog);
+	mutex_lock(&run_lock);
+	prog = xchg(&held, prog);
+	mutex_unlock(&run_lock);
+	if (prog)
+		bpf_prog_put(prog);
+	return 0;
 }
 
 static long run(struct test_run *run)
@@ -141,6 +182,8 @@ static long run(struct test_run *run)
 	struct bpf_prog *prog, *nested_prog = NULL;
 	u32 repeat = run->repeat ?: 1, bad = 0;
 
+	if ((int)run->prog_fd == -1)
+		return run_held(run);
 	prog = bpf_prog_get_type_dev(run->prog_fd, BPF_PROG_TYPE_XDP, false);
 	if (IS_ERR(prog))
 		return PTR_ERR(prog);
@@ -174,6 +217,8 @@ static long test_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 	struct test_run args;
 	long err;
 
+	if (cmd == TEST_HOLD)
+		return hold((u32 __user *)arg);
 	if (cmd != TEST_RUN)
 		return -ENOTTY;
 	if (copy_from_user(&args, (void __user *)arg, sizeof(args)))

@@ -16,7 +16,8 @@ enum test_context {
 
 /**
  * struct test_run - run a BPF program with canaries in the callee-saved registers
- * @prog_fd: xdp program; it must not look at its context
+ * @prog_fd: xdp program; it must not look at its context. -1: the one of TEST_HOLD, to which
+ *	bpf_test_nest() then drops the last reference while it runs, in process context
  * @context: enum test_context
  * @nested_fd: program that the kfunc bpf_test_nest() runs meanwhile, or 0
  * @nested_context: where it does
@@ -39,5 +40,7 @@ struct test_run {
 };
 
 #define TEST_RUN _IOWR('X', 1, struct test_run)
+/* Keep the program of this fd, which can be closed then, for one TEST_RUN */
+#define TEST_HOLD _IOW('X', 2, __u32)
 
 #endif /* _BPF_EXCEPTIONS_TEST_H */
