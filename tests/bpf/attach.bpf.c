@@ -329,6 +329,35 @@ WATCHED(fexit_itself, "an fexit program that throws ends only itself",
 WATCHED(fmod_ret, "fmod_ret on a subprogram", __with(fmod_ret_watched)
 	__with_refused("can't modify return codes of BPF program"))
 
+SEC("?fexit") __on(throw_after_tail_call) int BPF_PROG(fexit_reachable)
+{
+	exited++;
+	return 0;
+}
+
+__subprog int reachable_outer(struct __sk_buff *ctx)
+{
+	volatile int ret = 2;
+
+	bpf_tail_call_static(ctx, &jmp_table, 1);
+	return throw_after_tail_call(ctx) + ret;
+}
+
+SEC("?fexit") __on(reachable_outer) int BPF_PROG(fexit_reachable_outer)
+{
+	exited++;
+	return 0;
+}
+
+SEC("tc") __test("fexit on two functions that may tail-call, and are thrown through")
+__with(fexit_reachable) __with(fexit_reachable_outer) __tail_call(jmp_table, 0, target_throws)
+__input(throws, 1) __returns(21) __repeat(100) __expect(exited, 0)
+int fexit_reachable_thrown(struct __sk_buff *ctx)
+{
+	bpf_set_exception_callback(cb_cookie);
+	return reachable_outer(ctx) + 1;
+}
+
 SEC("?fentry") __on(watched_main) int BPF_PROG(fentry_main)
 {
 	entered++;

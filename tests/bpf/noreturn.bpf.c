@@ -291,7 +291,7 @@ __subprog void throw_if(__u64 x)
 		bpf_throw(x);
 }
 
-SEC("tc") __test("the same throw with and without a reference: the second path is looked at")
+SEC("tc") __test("the same throw with and without a reference: the second path is looked at (pitfall 13)")
 __refused("Unreleased reference")
 int prune_ref(struct __sk_buff *ctx)
 {
