@@ -2,10 +2,11 @@
 /*
  * life - load and unload the module, with and without programs that use it
  *
- * usage: life MODULE.ko [unpatched]
+ * usage: life MODULE.ko [VARIANT]
  *
- * Begins and ends without the module. "unpatched": the kernel lacks the series, and the
- * module has to say so. Prints KTAP.
+ * Begins and ends without the module. VARIANT says what doesn't fit, the kernel or the file,
+ * and the module has to be refused for it: unpatched, revision, no-btf, other-btf. What the
+ * kernel's log says is compared as a whole. Prints KTAP.
  *
  * Exit status: 0 all passed, 1 one or more failed, 2 cannot begin.
  */
@@ -68,14 +69,7 @@ static bool throws(int fd)
 	return !bpf_prog_test_run_opts(fd, &opts) && opts.retval == 0;
 }
 
-static bool kernel_log_has(const char *text)
-{
-	static char log[1 << 18];
-	int len = syscall(SYS_syslog, 3, log, sizeof(log) - 1);
-
-	log[len > 0 ? len : 0] = 0;
-	return strstr(log, text);
-}
+#define LOG_SIZE (1 << 18)
 
 static int failed, num;
 
@@ -89,12 +83,87 @@ static void test(bool ok, const char *desc)
 	fflush(stdout);
 }
 
-static void refused(void)
+static void clear_log(void)
 {
-	test(load_module() == EOPNOTSUPP, "an unpatched kernel: refused, with an errno of its own");
-	test(kernel_log_has("bpf_exceptions: this kernel lacks the companion series"),
-	     "... and a sentence in the log");
+	syscall(SYS_syslog, 5, NULL, 0);
+}
+
+/* What the kernel has said since, without level and time */
+static const char *log_text(void)
+{
+	static char log[LOG_SIZE], text[LOG_SIZE];
+	int len = syscall(SYS_syslog, 3, log, sizeof(log) - 1);
+	char *line, *rest = log, *to = text;
+
+	log[len > 0 ? len : 0] = 0;
+	text[0] = 0;
+	while ((line = strsep(&rest, "\n")) && *line) {
+		char *said = strstr(line, "] ");
+
+		to += sprintf(to, "%s\n", said ? said + 2 : line);
+	}
+	return text;
+}
+
+static bool log_is(const char *expected)
+{
+	const char *text = log_text();
+
+	if (!strcmp(text, expected))
+		return true;
+	printf("# the kernel said: %s# expected: %s", text, expected);
+	return false;
+}
+
+static bool log_ends(const char *expected)
+{
+	const char *text = log_text();
+	size_t len = strlen(text), want = strlen(expected);
+
+	return (len >= want && !strcmp(text + len - want, expected)) || log_is(expected);
+}
+
+#define LOADED "bpf_exceptions: registered bpf_throw and bpf_set_exception_callback for xdp, tc, " \
+	       "struct_ops, tracing, lsm, syscall\n"
+
+/* Kernels and modules that don't fit, each with an errno of its own, and what the kernel says last */
+static const struct variant {
+	const char *name, *said, *desc;
+	int err;
+} variants[] = {
+	{ "unpatched", "bpf_exceptions: this kernel lacks the companion series: boot one that was built with jit-patch/\n",
+	  "a kernel without the series", EOPNOTSUPP },
+	{ "revision", "bpf_exceptions: this kernel has revision 1 of the companion series, the module is for 2: build both from one source\n",
+	  "a kernel with another revision of the series", EPROTONOSUPPORT },
+	{ "no-btf", "bpf_exceptions: the module has no BTF, so programs can't find its kfuncs: build it with pahole and the kernel's vmlinux, CONFIG_DEBUG_INFO_BTF_MODULES=y\n",
+	  "a module without BTF", ENODATA },
+	{ "other-btf", "failed to validate module [bpf_exceptions] BTF: -22\n",
+	  "a module with BTF for another kernel", EINVAL },
+};
+
+static void refused(const struct variant *variant)
+{
+	char desc[128];
+	int err;
+
+	clear_log();
+	err = load_module();
+	snprintf(desc, sizeof(desc), "%s: refused, with an errno of its own", variant->desc);
+	test((errno = err) == variant->err, desc);
+	test(log_ends(variant->said), "... and a sentence in the log");
 	test(unload_module() == ENOENT, "... and nothing is left");
+}
+
+static bool load_throw_unload(void)
+{
+	bool ok = !load_module();
+	int fd;
+
+	builder_forget();
+	fd = ok ? load_prog() : -1;
+	ok = fd >= 0 && throws(fd);
+	close(fd);
+	return ok && !unload_soon();
 }
 
 static void lives(void)
@@ -102,9 +171,9 @@ static void lives(void)
 	bool ok = true;
 	int fd;
 
+	clear_log();
 	test(!load_module(), "it loads");
-	test(kernel_log_has("bpf_exceptions: registered bpf_throw and bpf_set_exception_callback for xdp, tc, struct_ops, tracing, lsm, syscall"),
-	     "its load message names the kfuncs and the program types");
+	test(log_ends(LOADED), "its load message names the kfuncs and the program types");
 	test(load_module() == EEXIST, "it loads once");
 	fd = load_prog();
 	test(fd >= 0 && throws(fd), "a program throws");
@@ -112,29 +181,90 @@ static void lives(void)
 	test(throws(fd), "the program still throws");
 	close(fd);
 	test(!unload_soon(), "it unloads when the program is gone");
-	for (int i = 0; i < 20 && ok; i++) {
-		ok = !load_module();
-		builder_forget();
-		fd = load_prog();
-		ok = ok && fd >= 0 && throws(fd);
-		close(fd);
-		ok = ok && !unload_soon();
-	}
+	clear_log();
+	test(load_throw_unload() && log_is(LOADED), "it says one line, when it loads, and no more");
+	for (int i = 0; i < 20 && ok; i++)
+		ok = load_throw_unload();
 	test(ok, "20 times: load, throw, unload");
+}
+
+static bool write_to(const char *file, const char *fmt, int value)
+{
+	FILE *f = fopen(file, "w");
+	bool ok = f && fprintf(f, fmt, value) > 0;
+
+	return (!f || !fclose(f)) && ok;
+}
+
+static int read_number(const char *file)
+{
+	FILE *f = fopen(file, "r");
+	int number = -1;
+
+	if (f && fscanf(f, "%d", &number) != 1)
+		number = -1;
+	if (f)
+		fclose(f);
+	return number;
+}
+
+#define FAIL_NTH "/proc/thread-self/fail-nth"
+#define FAILSLAB "/sys/kernel/debug/failslab/"
+
+/* Memory fails at each allocation of a load, in the module's init and before */
+static void starves(void)
+{
+	int nth, err, denied = 0, in_init = 0, left = 0;
+	bool ok;
+
+	if (!write_to(FAILSLAB "ignore-gfp-wait", "N", 0))
+		return; /* not on this kernel */
+	ok = write_to(FAILSLAB "verbose", "%d", 0);
+	for (nth = 1; ok && !left; nth++) {
+		clear_log();
+		ok = write_to(FAIL_NTH, "%d", nth);
+		err = load_module();
+		left = read_number(FAIL_NTH);
+		ok = ok && write_to(FAIL_NTH, "%d", 0);
+		in_init += !!strstr(log_text(), "bpf_exceptions: cannot register kfuncs for ");
+		denied += err == ENOMEM;
+		if (err && err != ENOMEM) {
+			printf("# allocation %d failed: %s\n", nth, strerror(err));
+			ok = false;
+		} else if (!err) {
+			/* it could do without */
+			ok = ok && !unload_soon();
+		}
+	}
+	printf("# %d allocations, %d of them needed, %d in the module's init\n", nth, denied, in_init);
+	test(ok && denied && in_init, "memory fails at each allocation in turn: it isn't loaded, or works");
+	test(load_throw_unload(), "... and afterwards it loads, and a program throws");
 }
 
 int main(int argc, char **argv)
 {
-	if (argc < 2 || (argc > 2 && strcmp(argv[2], "unpatched"))) {
-		fprintf(stderr, "usage: life MODULE.ko [unpatched]\n");
+	size_t cnt = sizeof(variants) / sizeof(variants[0]);
+
+	if (argc < 2 || argc > 3) {
+		fprintf(stderr, "usage: life MODULE.ko [VARIANT]\n");
 		return 2;
 	}
 	module = argv[1];
 	printf("KTAP version 1\n");
-	if (argc > 2)
-		refused();
-	else
+	if (argc > 2) {
+		const struct variant *variant = variants;
+
+		while (variant < variants + cnt && strcmp(variant->name, argv[2]))
+			variant++;
+		if (variant == variants + cnt) {
+			fprintf(stderr, "life: there is no variant %s\n", argv[2]);
+			return 2;
+		}
+		refused(variant);
+	} else {
 		lives();
+		starves();
+	}
 	printf("1..%d\n# Totals: pass:%d fail:%d skip:0\n", num, num - failed, failed);
 	return !!failed;
 }
