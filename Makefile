@@ -29,8 +29,8 @@ bench_programs := $(addprefix $(BUILD)/bench/,bench prologue corpus)
 programs := $(addprefix $(BUILD)/tests/,runner canary special life)
 
 .DEFAULT_GOAL := help
-.PHONY: help run check check-debug check-kernels check-bases steps setup kernel module tests \
-	bench bench-quick bench-programs shell clean
+.PHONY: help run check check-debug check-kernels check-bases steps setup kernel module patch \
+	unpatch tests bench bench-quick bench-programs shell clean
 
 help: ## list the targets
 	@echo 'BPF exceptions for Linux 6.1. Targets:'
@@ -74,6 +74,12 @@ kernel: setup ## build the patched kernel (minutes), or find it in the cache; pr
 
 module: ## build bpf_exceptions.ko for KDIR=, or for the kernel of "make kernel"
 	@scripts/module $(if $(KDIR),"$(KDIR)") $(if $(W),W=$(W)) $(if $(C),C=$(C))
+
+patch: ## put the series into the kernel source KSRC=, as commits where it is a git checkout
+	@scripts/patch $(if $(KSRC),"$(KSRC)")
+
+unpatch: ## take it out again
+	@scripts/patch --reverse $(if $(KSRC),"$(KSRC)")
 
 tests: $(programs) $(bpf_objects) $(assert_objects) ## build the test programs, run none
 

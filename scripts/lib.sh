@@ -68,3 +68,71 @@ progress_done() {
 tied() {
 	exec setpriv --pdeathsig TERM "$@"
 }
+
+# --- the series: a folder of patches, with a list of them ---------------------------------
+# For scripts that set series, the folder, and scratch, one of their own to work in.
+
+# Sets patches, in order.
+read_series() {
+	local name
+
+	patches=()
+	[[ -r $series/series ]] || die "there is no $series/series, the list of patches; give --series a folder that has one"
+	while read -r name; do
+		[[ -r $series/$name ]] || die "$series/series lists $name, which isn't there"
+		patches+=("$(realpath -- "$series/$name")")
+	done < <(sed 's/#.*//; s/[[:space:]]*$//; /^$/d' "$series/series")
+}
+
+# The files that the series touches, those that it adds among them.
+touched() {
+	sed -nE 's,^(---|\+\+\+) [ab]/([^[:space:]]+).*,\2,p' "${patches[@]}" | sort -u
+}
+
+# try_series TREE NAME IF-PATCHED: applies the series to copies of the files that it touches,
+# so that a tree is patched wholly or not at all. They are left in $scratch/try.
+try_series() {
+	local tree=$1 name=$2 if_patched=$3 try=$scratch/try patch
+
+	copy_touched "$tree"
+	if apply "$try" "${patches[-1]}" --reverse --dry-run >/dev/null; then
+		die "$name has the series already (${patches[-1]##*/} is in it); $if_patched"
+	fi
+	for patch in "${patches[@]}"; do
+		apply "$try" "$patch" >"$scratch/said" ||
+			die "${patch##*/} does not apply to $name: $(misfit "$scratch/said"), and nothing was changed;" \
+				"give the source that the series is made for: $(made_for)"
+	done
+}
+
+copy_touched() {
+	local tree=$1 try=$scratch/try file
+
+	rm -rf "$try"
+	mkdir "$try"
+	while read -r file; do
+		if [[ -f $tree/$file ]]; then
+			mkdir -p "$try/$(dirname "$file")"
+			cp -p -- "$tree/$file" "$try/$file"
+		fi
+	done < <(touched)
+}
+
+# apply TREE PATCH [OPTION]...: with fuzz 0.
+apply() {
+	local tree=$1 patch=$2
+	LC_ALL=C patch -d "$tree" -p1 -F0 --forward --batch --no-backup-if-mismatch -r - -i "$patch" "${@:3}" 2>&1
+}
+
+# The file and the hunk that did not fit, from what patch said.
+misfit() {
+	awk '/^patching file/ { file = $3 }
+	     /previously applied/ { what = file " seems to have it already"; exit }
+	     /^can.t find file/ { what = "a file is not there"; exit }
+	     /FAILED at/ { what = file ", hunk " $2 " at line " $5 + 0; exit }
+	     END { print what ? what : $0 }' "$1"
+}
+
+made_for() {
+	{ cat "$series/BASE" 2>/dev/null || echo "Linux 6.1.y"; } | sed '/^#/d' | paste -sd' '
+}
