@@ -30,7 +30,7 @@ programs := $(addprefix $(BUILD)/tests/,runner canary special life)
 
 .DEFAULT_GOAL := help
 .PHONY: help run check check-debug check-kernels check-bases steps setup kernel module patch \
-	unpatch tests bench bench-quick bench-programs shell clean
+	unpatch doctor tests bench bench-quick bench-programs shell clean
 
 help: ## list the targets
 	@echo 'BPF exceptions for Linux 6.1. Targets:'
@@ -80,6 +80,9 @@ patch: ## put the series into the kernel source KSRC=, as commits where it is a 
 
 unpatch: ## take it out again
 	@scripts/patch --reverse $(if $(KSRC),"$(KSRC)")
+
+doctor: ## say what the kernel KDIR=, or the one that runs, has of what the module needs
+	@scripts/doctor $(if $(KDIR),"$(KDIR)")
 
 tests: $(programs) $(bpf_objects) $(assert_objects) ## build the test programs, run none
 

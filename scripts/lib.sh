@@ -69,6 +69,17 @@ tied() {
 	exec setpriv --pdeathsig TERM "$@"
 }
 
+# kdir_name KDIR: the kernel's name in the cache, or a name for its directory.
+kdir_name() {
+	local dir
+	dir=$(realpath -m -- "$1")
+	if [[ ${dir##*/} == build ]]; then
+		basename "${dir%/build}"
+	else
+		printf '%s\n' "${dir##*/}-$(sha256sum <<<"$dir" | cut -c1-8)"
+	fi
+}
+
 # --- the series: a folder of patches, with a list of them ---------------------------------
 # For scripts that set series, the folder, and scratch, one of their own to work in.
 

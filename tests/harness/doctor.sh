@@ -1,0 +1,113 @@
+# SPDX-License-Identifier: GPL-2.0-only
+# shellcheck shell=bash disable=SC2154 # run has set tmp
+#
+# scripts/doctor: what a kernel has and hasn't is told right. A kernel's build directory is
+# stood in for by links to the one that the tests run on, less what is to be missing.
+
+KERNEL=${KERNEL:-$("$ROOT/scripts/kernel")}
+project=$tmp/project		# for modules of its own
+mkdir "$project"
+cp -r "$ROOT"/{Kbuild,module,scripts,jit-patch} "$project/"
+doctor=$project/scripts/doctor
+
+# lacking NAME FILE...: a build directory $tmp/NAME/build like the kernel's, but for FILEs.
+lacking() {
+	local dir=$tmp/$1/build file
+
+	mkdir -p "$dir"
+	for file in "$KERNEL"/build/* "$KERNEL/build/.config"; do
+		ln -s "$(realpath "$file")" "$dir/${file##*/}"
+	done
+	for file in "${@:2}"; do
+		rm "$dir/$file"
+	done
+}
+
+says() {
+	grep -qE -e "$1" "$tmp/out"
+}
+
+check "patched: all there" 0 "all there for kernel" "$doctor" "$KERNEL"
+holds "patched: nothing is missing" bash -c "! grep MISSING '$tmp/out'"
+holds "patched: the series and its revision" says "^ok .*series is in the source, revision [0-9]+"
+holds "patched: no module yet" says "^note .*isn't built for this kernel yet: make module KDIR="
+check "patched, to build for: all there" 0 "all there" "$doctor" --build "$KERNEL/build"
+"$project/scripts/module" "$KERNEL/build" >"$tmp/module"
+check "with a module: all there" 0 "all there" "$doctor" "$KERNEL/build"
+holds "with a module: its BTF fits" says "^ok .*bpf_exceptions.ko: its BTF is made for this kernel's"
+
+lacking plain source
+ln -s "$(realpath "$KERNEL/src" | sed 's/+[^+]*$//')" "$tmp/plain/build/source"
+check "without the series in the source" 1 "1 missing" "$doctor" "$tmp/plain"
+holds "without the series in the source: what to do" says "^MISSING  the series: .*no include/linux/bpf_unwind.h; .*make patch KSRC="
+lacking unbuilt Module.symvers
+grep -v bpf_unwind_revision "$KERNEL/build/Module.symvers" >"$tmp/unbuilt/build/Module.symvers"
+check "a kernel built without it" 1 "1 missing" "$doctor" "$tmp/unbuilt"
+holds "a kernel built without it: what to do" says "^MISSING  the series: .*was built without it"
+sed -i 's/^#if BPF_UNWIND_REVISION != .*/#if BPF_UNWIND_REVISION != 999/' "$project/module/unwind.h"
+check "another revision" 1 "1 missing" "$doctor" "$KERNEL"
+holds "another revision: which" says "^MISSING  the series: .*revision [0-9]+ of it, the module is for 999"
+cp "$ROOT/module/unwind.h" "$project/module/"
+
+for option in X86_64 BPF_JIT DEBUG_INFO_BTF_MODULES; do
+	lacking "no-$option" .config
+	grep -v "^CONFIG_$option=" "$KERNEL/build/.config" >"$tmp/no-$option/build/.config"
+	check "CONFIG_$option off" 1 "1 missing" "$doctor" "$tmp/no-$option"
+	holds "CONFIG_$option off: why it is needed" says "^MISSING  CONFIG_$option is off, and .+; turn it on"
+done
+lacking no-vmlinux vmlinux
+check "no vmlinux" 1 "1 missing" "$doctor" "$tmp/no-vmlinux"
+holds "no vmlinux: what to do" says "^MISSING  vmlinux in .*VMLINUX=FILE"
+lacking no-btf vmlinux
+cp "$(type -P true)" "$tmp/no-btf/build/vmlinux"
+check "vmlinux without BTF" 1 "1 missing" "$doctor" "$tmp/no-btf"
+holds "vmlinux without BTF: what to do" says "^MISSING  the kernel's BTF: .*has none"
+stand_in pahole "echo v1.20"
+check "an old pahole" 1 "1 missing" with_stand_ins "$doctor" "$KERNEL"
+holds "an old pahole: which" says "^MISSING  pahole is 1.20, .*1.22"
+rm "$tmp/bin/pahole"
+stand_in gcc "echo gcc 99"
+check "another compiler: a note" 0 "all there" with_stand_ins "$doctor" "$KERNEL"
+holds "another compiler: which" says "^note .*here is gcc 99, and the kernel was built with gcc"
+rm "$tmp/bin/gcc"
+
+# a module whose BTF is made for another kernel, one without BTF, and one of another release
+module=$(cat "$tmp/module")
+lacking other vmlinux
+printf 'struct none { int x; } none;\n' | gcc -g -x c -c -o "$tmp/other/build/vmlinux" -
+pahole -J "$tmp/other/build/vmlinux"
+mkdir -p "$project/build/module/other"
+cp "$module" "$project/build/module/other/"
+check "a module for another build" 1 "1 missing" "$doctor" "$tmp/other"
+holds "a module for another build: what to do" says "^MISSING  a module for this build of the kernel: .*make module KDIR="
+lacking bare
+mkdir -p "$project/build/module/bare"
+objcopy -R .BTF "$module" "$project/build/module/bare/bpf_exceptions.ko"
+check "a module without BTF" 1 "1 missing" "$doctor" "$tmp/bare"
+holds "a module without BTF: what to do" says "^MISSING  the module's BTF: .*has none"
+rm -r "$tmp/bare/build/include"
+mkdir -p "$tmp/bare/build/include/config"
+cp -r "$KERNEL/build/include/generated" "$tmp/bare/build/include/"
+echo 6.1.7 >"$tmp/bare/build/include/config/kernel.release"
+check "a module for another release" 1 "1 missing" "$doctor" "$tmp/bare"
+holds "a module for another release: which" says "^MISSING  a module for this kernel: .*is for 6.1"
+holds "a kernel that it was not tried on: a note" says "^note .*6.1.7 isn't one that the series was tried on"
+
+check "no build directory" 2 "isn't the build directory of a configured kernel" "$doctor" "$tmp"
+check "no directory" 2 "there is no directory /nosuch" "$doctor" /nosuch
+check "two of them" 2 "unknown argument" "$doctor" "$KERNEL" "$KERNEL"
+"$doctor" >"$tmp/out" 2>/dev/null || true
+holds "the running kernel: its series" says "(ok|MISSING) .*series"
+holds "the running kernel: its JIT" says "(ok|MISSING) .*JIT"
+
+# --- a module for headers without vmlinux, as packages have them ---
+
+module() {
+	exec env VMLINUX="$1" "$project/scripts/module" "$tmp/no-vmlinux/build"
+}
+
+check "no vmlinux: no module" 1 "no vmlinux in .*VMLINUX=FILE" module ""
+check "no vmlinux there, either: no module" 1 "there is no /nosuch" module /nosuch
+llvm-objcopy --dump-section ".BTF=$tmp/btf" "$(realpath "$KERNEL/vmlinux")" "$tmp/stripped"
+check "no vmlinux, and BTF to make the module's for" 0 "" module "$tmp/btf"
+holds "its kfunc is in it" bash -c "bpftool -B '$tmp/btf' btf dump file '$(cat "$tmp/out")' | grep -c \"FUNC 'bpf_throw'\""
