@@ -6,7 +6,8 @@
 CACHE ?=
 KDIR ?=
 KSRC ?=
-export CACHE KSRC
+DESTDIR ?=
+export CACHE KSRC DESTDIR
 ifeq ($(CACHE),)
 unexport CACHE
 endif
@@ -30,7 +31,8 @@ programs := $(addprefix $(BUILD)/tests/,runner canary special life)
 
 .DEFAULT_GOAL := help
 .PHONY: help run check check-debug check-kernels check-bases steps setup kernel module patch \
-	unpatch doctor tests bench bench-quick bench-programs shell clean
+	unpatch doctor install dkms uninstall tests bench bench-quick bench-programs shell \
+	clean
 
 help: ## list the targets
 	@echo 'BPF exceptions for Linux 6.1. Targets:'
@@ -83,6 +85,15 @@ unpatch: ## take it out again
 
 doctor: ## say what the kernel KDIR=, or the one that runs, has of what the module needs
 	@scripts/doctor $(if $(KDIR),"$(KDIR)")
+
+install: ## install the module for KDIR= (default: the running kernel's), and the header; DESTDIR=
+	@scripts/install $(if $(KDIR),"$(KDIR)")
+
+dkms: ## have DKMS build the module for each kernel that has the series; DESTDIR=
+	@scripts/install --dkms
+
+uninstall: ## remove what these two have installed
+	@scripts/install --uninstall $(if $(KDIR),"$(KDIR)")
 
 tests: $(programs) $(bpf_objects) $(assert_objects) ## build the test programs, run none
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2154 # scripts set what they share with this
 #
 # Shared by the scripts; sourced, not run. Standard output belongs to the result
 # of a script: whatever a person should read goes to standard error.
