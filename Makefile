@@ -31,8 +31,8 @@ programs := $(addprefix $(BUILD)/tests/,runner canary special life)
 
 .DEFAULT_GOAL := help
 .PHONY: help run check check-debug check-kernels check-bases steps setup kernel module patch \
-	unpatch doctor install dkms uninstall tests bench bench-quick bench-programs shell \
-	clean
+	unpatch doctor install dkms uninstall lint tests bench bench-quick bench-programs \
+	shell clean
 
 help: ## list the targets
 	@echo 'BPF exceptions for Linux 6.1. Targets:'
@@ -46,7 +46,7 @@ run: setup ## the main job: BPF programs throw on a patched kernel in QEMU, and 
 	@scripts/run
 
 check: setup ## all tests; the results are in build/check.tap
-	@scripts/setup check
+	@scripts/setup check lint
 	@tests/check
 
 # The suites that run in a kernel; what they find fault with on others is no question of the kernel
@@ -94,6 +94,10 @@ dkms: ## have DKMS build the module for each kernel that has the series; DESTDIR
 
 uninstall: ## remove what these two have installed
 	@scripts/install --uninstall $(if $(KDIR),"$(KDIR)")
+
+lint: setup ## let checkpatch, sparse, kernel-doc, shellcheck, codespell look at the sources
+	@scripts/setup lint
+	@scripts/lint
 
 tests: $(programs) $(bpf_objects) $(assert_objects) ## build the test programs, run none
 

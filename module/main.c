@@ -11,9 +11,6 @@
 #include <linux/module.h>
 #include "unwind.h"
 
-/* Weak, so that what a kernel lacks is said in a sentence, not by the module loader */
-extern const u32 bpf_unwind_revision __weak;
-
 BTF_SET8_START(exception_kfuncs)
 BTF_ID_FLAGS(func, bpf_throw, KF_NORETURN)
 BTF_ID_FLAGS(func, bpf_set_exception_callback, KF_EXCEPTION_CB)

@@ -10,10 +10,6 @@
 #include <asm/nospec-branch.h>
 #include "unwind.h"
 
-/* They are known by their BTF, and have no other caller than BPF programs */
-void bpf_throw(u64 cookie);
-void bpf_set_exception_callback(int (*cb)(u64 cookie));
-
 /*
  * What the landing jumps to is an ordinary BPF function, called as one: by an indirect
  * jump that retpolines apply to, to an address that has an ENDBR where IBT wants one. No
@@ -49,30 +45,30 @@ void bpf_set_exception_callback(int (*cb)(u64 cookie));
  */
 __naked notrace void bpf_throw(u64 cookie)
 {
-	asm_inline volatile(
-		/* struct throw_frame, from its end */
-		"push %rbp\n\t"
-		"mov %rsp, %rbp\n\t"
-		"push %r15\n\t"
-		"push %r14\n\t"
-		"push %r13\n\t"
-		"push %rbx\n\t"
-		"push %rdi\n\t"
-		"mov %rsp, %rdi\n\t"
-		"call bpf_exceptions_unwind\n\t"
-		"pop %rdi\n\t"
-		"pop %rbx\n\t"
-		"pop %r13\n\t"
-		"pop %r14\n\t"
-		"pop %r15\n\t"
-		/* the main program's frame, and out of it; see struct landing */
-		"pop %rbp\n\t"
-		"leave\n\t"
-		"test %rdx, %rdx\n\t"
-		"jz 1f\n\t"
-		JMP_RDX "\n"
-		"1:\t" ASM_RET);
+	/* What it pushes is struct throw_frame, from its end */
+	asm volatile("push %rbp\n\t"
+		     "mov %rsp, %rbp\n\t"
+		     "push %r15\n\t"
+		     "push %r14\n\t"
+		     "push %r13\n\t"
+		     "push %rbx\n\t"
+		     "push %rdi\n\t"
+		     "mov %rsp, %rdi\n\t"
+		     "call bpf_exceptions_unwind\n\t"
+		     "pop %rdi\n\t"
+		     "pop %rbx\n\t"
+		     "pop %r13\n\t"
+		     "pop %r14\n\t"
+		     "pop %r15\n\t"
+		     /* the main program's frame, and out of it; see struct landing */
+		     "pop %rbp\n\t"
+		     "leave\n\t"
+		     "test %rdx, %rdx\n\t"
+		     "jz 1f\n\t"
+		     JMP_RDX "\n"
+		     "1:\t" ASM_RET);
 }
+
 NOKPROBE_SYMBOL(bpf_throw);
 STACK_FRAME_NON_STANDARD(bpf_throw);
 
@@ -90,5 +86,5 @@ STACK_FRAME_NON_STANDARD(bpf_throw);
  */
 void bpf_set_exception_callback(int (*cb)(u64 cookie))
 {
-	WARN_ONCE(1, "bpf_set_exception_callback() wasn't erased from a BPF program\n");
+	WARN_ONCE(1, "%s() wasn't erased from a BPF program\n", __func__);
 }

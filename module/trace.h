@@ -11,7 +11,7 @@
 #include "unwind.h"
 
 /**
- * trace_bpf_throw() - bpf_exceptions:bpf_throw, a program has thrown
+ * bpf_throw - bpf_exceptions:bpf_throw, a program has thrown
  * @aux: the program's
  * @cookie: what it threw
  * @trail: through which calls

@@ -19,10 +19,6 @@
 #define CREATE_TRACE_POINTS
 #include "trace.h"
 
-/* On kernels without the series main.c refuses to load, with a sentence */
-extern struct bpf_tramp_image *bpf_tramp_image_find(unsigned long ip) __weak;
-extern void __bpf_tramp_exit(struct bpf_tramp_image *tr) __weak;
-
 static bool returns_into(const struct bpf_unwind_frame *frame, u32 ret)
 {
 	return ret - frame->ret < frame->len;

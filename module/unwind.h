@@ -8,8 +8,17 @@
 struct bpf_prog;
 
 #if BPF_UNWIND_REVISION != 1
-#error "this kernel tree has another revision of the companion series: use the jit-patch/ that came with this module"
+#error "this kernel tree has another revision of the series: use the jit-patch/ of this module"
 #endif
+
+/* Weak, so that what a kernel lacks is said in a sentence, by main.c, not by the module loader */
+extern const u32 bpf_unwind_revision __weak;
+struct bpf_tramp_image *bpf_tramp_image_find(unsigned long ip) __weak;
+void __bpf_tramp_exit(struct bpf_tramp_image *tr) __weak;
+
+/* The kfuncs: known by their BTF, with no other caller than BPF programs */
+void bpf_throw(u64 cookie);
+void bpf_set_exception_callback(int (*cb)(u64 cookie));
 
 /**
  * struct throw_frame - what bpf_throw() has pushed, and pops again

@@ -43,7 +43,8 @@
 #define __global		__attribute__((noinline, weak))
 
 /* For functions in assembly (naked ones take no arguments, BTF would lack their names):
- * operand %[name] is the function or constant of that name */
+ * operand %[name] is the function or constant of that name
+ */
 #define __imm(name)		[name] "i"(name)
 #define __imm_addr(name)	[name] "i"(&name)
 
