@@ -100,6 +100,21 @@ check "two of them" 2 "unknown argument" "$doctor" "$KERNEL" "$KERNEL"
 holds "the running kernel: its series" says "(ok|MISSING) .*series"
 holds "the running kernel: its JIT" says "(ok|MISSING) .*JIT"
 
+# the running kernel, where it is a patched one
+in_machine() {
+	exec "$ROOT/scripts/vm" --kernel "$KERNEL" --console "$tmp/console" --with "$project" --with /bin/bash \
+		--with "$(type -P realpath)" "$@"
+}
+
+check "in the machine, with the module: all there" 0 "all there for kernel" \
+	in_machine --module "$module" -- bash project/scripts/doctor
+holds "in the machine, with the module: the series" says "^ok .*the running kernel has the series"
+holds "in the machine, with the module: it is loaded" says "^ok .*the module is loaded"
+check "in the machine, JIT off, no module" 1 "2 missing" \
+	in_machine --no-module -- sh -c 'echo 0 >/proc/sys/net/core/bpf_jit_enable; exec bash project/scripts/doctor'
+holds "in the machine, JIT off: what to do" says "^MISSING  the JIT: .*sysctl net.core.bpf_jit_enable=1"
+holds "in the machine, no module: said" says "^note .*the module isn't loaded"
+
 # --- a module for headers without vmlinux, as packages have them ---
 
 module() {
