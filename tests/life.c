@@ -126,7 +126,7 @@ static bool log_ends(const char *expected)
 #define LOADED "bpf_exceptions: registered bpf_throw and bpf_set_exception_callback for xdp, tc, " \
 	       "struct_ops, tracing, lsm, syscall\n"
 
-/* Kernels and modules that don't fit, each with an errno of its own, and what the kernel says last */
+/* Kernels and modules that don't fit, with errnos of their own, and what the kernel says last */
 static const struct variant {
 	const char *name, *said, *desc;
 	int err;
