@@ -26,10 +26,12 @@ bench_objects := $(patsubst tests/bench/%.bpf.c,$(BUILD)/bench/%.bpf.o,$(wildcar
 assert_objects := $(patsubst %,$(BUILD)/tests/cases_%.bpf.o,u8 s8 u16 s16 u32 s32 u64 s64) \
 	$(BUILD)/tests/other.bpf.o
 bench_programs := $(addprefix $(BUILD)/bench/,bench prologue corpus)
-programs := $(addprefix $(BUILD)/tests/,runner canary special life)
+trace_objects := $(patsubst %,$(BUILD)/tests/%.bpf.o,trace lines14 lines19 lines14-sites lines19-sites)
+programs := $(addprefix $(BUILD)/tests/,runner canary special life trace)
+tool := $(BUILD)/tools/bpfthrow
 
 .DEFAULT_GOAL := help
-.PHONY: help run check check-debug setup kernel module tests shell clean
+.PHONY: help run check check-debug setup kernel module tests tools shell clean
 
 help: ## list the targets
 	@echo 'BPF exceptions for Linux 6.1. Targets:'
@@ -58,7 +60,7 @@ kernel: setup ## build the patched kernel (minutes), or find it in the cache; pr
 module: ## build bpf_exceptions.ko for KDIR=, or for the kernel of "make kernel"
 	@scripts/module $(if $(KDIR),"$(KDIR)") $(if $(W),W=$(W)) $(if $(C),C=$(C))
 
-tests: $(programs) $(bpf_objects) $(assert_objects) ## build the test programs, run none
+tests: $(programs) $(tool) $(bpf_objects) $(assert_objects) $(trace_objects) ## build the test programs, run none
 
 bench: setup ## count what exceptions cost, against mainline's and error codes: the table and chart
 	@scripts/bench $(if $(RECORD),--record)
@@ -71,10 +73,12 @@ bench-programs: $(bench_programs) $(bench_objects)
 shell: setup ## an interactive shell in the test machine
 	@scripts/module >/dev/null && scripts/vm
 
+tools: $(tool) ## build bpfthrow, which shows what programs throw, and where
+
 clean: ## remove build/; kernels stay in the cache
 	rm -rf $(BUILD)
 
-$(BUILD)/tests $(BUILD)/bench:
+$(BUILD)/tests $(BUILD)/bench $(BUILD)/tools:
 	@mkdir -p $@
 
 $(BUILD)/tests/%.bpf.o: tests/bpf/%.bpf.c tests/bpf/test.h bpf/bpf_exceptions.h | $(BUILD)/tests
@@ -87,8 +91,25 @@ $(BUILD)/tests/cases_%.bpf.o: tests/macros/cases.bpf.c tests/macros/cases.h test
 $(BUILD)/tests/other.bpf.o: tests/macros/other.bpf.c tests/bpf/test.h bpf/bpf_exceptions.h | $(BUILD)/tests
 	$(CLANG) $(BPF_CFLAGS) -c $< -o $@
 
+$(BUILD)/tests/trace.bpf.o: tests/trace/trace.bpf.c tests/bpf/test.h bpf/bpf_exceptions.h | $(BUILD)/tests
+	$(CLANG) $(BPF_CFLAGS) -c $< -o $@
+
+# The oldest compiler that does, and the newest that Debian 12 has: they tell lines apart differently
+$(BUILD)/tests/lines14.bpf.o $(BUILD)/tests/lines14-sites.bpf.o: CLANG = clang-14
+$(BUILD)/tests/lines19.bpf.o $(BUILD)/tests/lines19-sites.bpf.o: CLANG = clang-19
+$(BUILD)/tests/lines%-sites.bpf.o: BPF_CFLAGS += -DBPF_ASSERT_SITES
+$(filter $(BUILD)/tests/lines%,$(trace_objects)): tests/trace/lines.bpf.c tests/bpf/test.h \
+		bpf/bpf_exceptions.h | $(BUILD)/tests
+	$(CLANG) $(BPF_CFLAGS) -c $< -o $@
+
 # Static, so that they run in the test machine as they are; libelf warns of its use of dlopen
 link = $(CC) $(CFLAGS) -Wall -Wextra -static -o $@ $(filter %.c,$^) -lbpf -lelf -lz
+
+$(tool): tools/bpfthrow.c tools/prog.c tools/trace.c tools/prog.h tools/trace.h | $(BUILD)/tools
+	$(link)
+
+$(BUILD)/tests/trace: tests/trace/trace.c tools/trace.c tools/trace.h tests/kmod/test.h | $(BUILD)/tests
+	$(link)
 
 $(BUILD)/tests/runner: tests/runner.c | $(BUILD)/tests
 	$(link)
