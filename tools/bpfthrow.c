@@ -63,12 +63,6 @@ static int fail(const char *fmt, ...)
 	return 1;
 }
 
-static const char *context_name(char context)
-{
-	return context == 'n' ? "NMI" : context == 'h' ? "hardirq" :
-	       context == 's' ? "softirq" : "process";
-}
-
 static const char *base(const char *path)
 {
 	const char *slash = strrchr(path, '/');
@@ -148,7 +142,7 @@ static void print_event(const struct throw_event *event, const struct prog *prog
 		printf("\tin %s()\n", prog_func(prog, event->places[0]));
 	print_frames(event, prog);
 	printf("\t%s %d, in %s context%s%s\n", event->callback ? "callback returned" : "returned",
-	       (int)event->ret, context_name(event->context), prog->gone ? "; " : "",
+	       (int)event->ret, event->context, prog->gone ? "; " : "",
 	       prog->gone ?: "");
 }
 
@@ -218,7 +212,7 @@ static void json_event(const struct throw_event *event, const struct prog *prog,
 	json_prog(prog);
 	printf(",\"cookie\":%llu,\"callback\":%s,\"returned\":%d,\"context\":\"%s\",\"site\":{",
 	       event->cookie, event->callback ? "true" : "false", (int)event->ret,
-	       context_name(event->context));
+	       event->context);
 	json_site(prog, site, event->places[0]);
 	printf("},\"through\":[");
 	for (__u32 i = 1; i <= event->depth; i++) {
@@ -294,13 +288,20 @@ static void print_counts(void)
 
 /* --- events --------------------------------------------------------------------------- */
 
-static void note_hidden(const struct prog *prog)
+/* Once for each reason: what it says is a constant */
+static void note_lineless(const struct prog *prog)
 {
-	static bool noted;
+	static const char *noted[4];
 
-	if (prog->hidden && !noted)
-		fail("the kernel hides addresses, so lines can't be told; look at kernel.kptr_restrict (2 hides them from all)");
-	noted |= prog->hidden;
+	for (size_t i = 0; prog->lineless && i < 4; i++) {
+		if (noted[i] == prog->lineless)
+			return;
+		if (noted[i])
+			continue;
+		noted[i] = prog->lineless;
+		fail("prog %u \"%s\": no lines, as %s", prog->id, prog_name(prog), prog->lineless);
+		return;
+	}
 }
 
 static void handle_event(const struct throw_event *event)
@@ -310,7 +311,7 @@ static void handle_event(const struct throw_event *event)
 
 	if (options.prog && event->id != options.prog)
 		return;
-	note_hidden(prog);
+	note_lineless(prog);
 	count->throws++;
 	thrown++;
 	if (options.json && !options.counts)

@@ -53,6 +53,51 @@ static bool make_room(struct prog *prog, struct bpf_prog_info *info)
 	return prog->funcs && prog->lines && prog->insns && prog->func_addrs && prog->line_addrs;
 }
 
+/*
+ * Where constants are blinded, bpf_adj_linfo() takes offsets in a function for those in the
+ * program, so the lines behind are off: 6.1 does that.
+ */
+static bool is_blinded(const struct prog *prog)
+{
+	FILE *f = fopen("/proc/sys/net/core/bpf_jit_harden", "r");
+	int level = 0;
+
+	if (f && fscanf(f, "%d", &level) != 1)
+		level = 0;
+	if (f)
+		fclose(f);
+	return level == 2 && prog->info.nr_jited_ksyms > 1;
+}
+
+/* Each function begins with a line of its own */
+static bool lines_fit(const struct prog *prog)
+{
+	__u32 i, j;
+
+	for (i = 0, j = 0; i < prog->info.nr_func_info; i++) {
+		while (j < prog->info.nr_line_info &&
+		       prog->lines[j].insn_off < prog->funcs[i].insn_off)
+			j++;
+		if (j == prog->info.nr_line_info ||
+		    prog->lines[j].insn_off != prog->funcs[i].insn_off)
+			return false;
+	}
+	return true;
+}
+
+static const char *why_lineless(const struct prog *prog)
+{
+	const struct bpf_prog_info *info = &prog->info;
+
+	if (!prog->btf || !info->nr_line_info)
+		return "it was loaded without them: compile it with -g";
+	if (!info->jited_line_info || !info->jited_ksyms || !info->xlated_prog_insns)
+		return "the kernel hides addresses: set kernel.kptr_restrict to 0 or 1";
+	if (is_blinded(prog) || !lines_fit(prog) || info->nr_jited_line_info != info->nr_line_info)
+		return "the kernel has them wrong where constants are blinded: set net.core.bpf_jit_harden to 0 or 1, and load it again";
+	return NULL;
+}
+
 /* What there is of a program without BTF, or of which addresses are hidden, is used */
 struct prog *prog_read(int fd, __u32 id)
 {
@@ -70,16 +115,13 @@ struct prog *prog_read(int fd, __u32 id)
 	to_hex(prog->tag, info->tag, BPF_TAG_SIZE);
 	if (!info->func_info)
 		info->nr_func_info = 0;
-	prog->hidden = info->nr_jited_line_info && !info->jited_line_info;
-	if (!info->jited_line_info || !info->jited_ksyms || !info->xlated_prog_insns ||
-	    info->nr_jited_line_info != info->nr_line_info)
-		info->nr_line_info = 0;
 	if (info->btf_id)
 		prog->btf = btf__load_from_kernel_by_id(info->btf_id);
-	if (!prog->btf) {
-		info->nr_line_info = 0;
+	if (!prog->btf)
 		info->nr_func_info = 0;
-	}
+	prog->lineless = why_lineless(prog);
+	if (prog->lineless)
+		info->nr_line_info = 0;
 	return prog;
 }
 

@@ -20,7 +20,7 @@ struct line {
 /**
  * struct prog - a program
  * @gone: NULL, or why there is nothing but the event's fields
- * @hidden: the kernel doesn't tell addresses, so lines can't be told, either
+ * @lineless: NULL, or why its lines can't be told
  */
 struct prog {
 	struct prog *next;
@@ -28,7 +28,7 @@ struct prog {
 	char name[BPF_OBJ_NAME_LEN];
 	char tag[2 * BPF_TAG_SIZE + 1];
 	const char *gone;
-	bool hidden;
+	const char *lineless;
 	struct bpf_prog_info info;
 	struct btf *btf;
 	struct bpf_func_info *funcs;

@@ -28,22 +28,22 @@ static int complain(const char *what, const char *why)
 
 /* --- the text of an event ------------------------------------------------------------- */
 
-/* Places as __print_array() has them: {0x100000027,0x3d} */
+/* Places as tracefs prints them, {0x100000027,0x3d}, or perf, 4294967335 61 */
 static bool parse_places(const char *text, struct throw_event *event)
 {
 	__u64 place;
 	char *end;
 
+	text += *text == '{';
 	for (__u32 i = 0; i <= event->depth; i++) {
-		if (*text++ != (i ? ',' : '{'))
-			return false;
-		place = strtoull(text, &end, 16);
+		text += i && *text == ',';
+		place = strtoull(text, &end, 0);
 		if (end == text)
 			return false;
 		event->places[i] = (struct place){ place >> 32, place };
 		text = end;
 	}
-	return *text == '}';
+	return true;
 }
 
 /**
@@ -55,8 +55,7 @@ static bool parse_places(const char *text, struct throw_event *event)
 enum trace_line trace_parse(const char *line, struct throw_event *event, unsigned long *lost)
 {
 	const char *text = strstr(line, "[LOST ");
-	char places[512];
-	int callback;
+	int callback, places = 0;
 
 	if (text && !strncmp(line, "CPU:", 4)) {
 		*lost = strtoul(text + strlen("[LOST "), NULL, 10);
@@ -73,12 +72,12 @@ enum trace_line trace_parse(const char *line, struct throw_event *event, unsigne
 	text = strstr(text, " tag=");
 	if (!text ||
 	    sscanf(text,
-		   " tag=%16s cookie=%llu depth=%u context=%c callback=%d ret=%lld places=%511s",
-		   event->tag, &event->cookie, &event->depth, &event->context, &callback,
-		   &event->ret, places) != 7)
+		   " tag=%16s cookie=%llu depth=%u context=%7s callback=%d ret=%lld places=%n",
+		   event->tag, &event->cookie, &event->depth, event->context, &callback,
+		   &event->ret, &places) != 6 || !places)
 		return TRACE_BAD;
 	event->callback = callback;
-	if (event->depth >= MAX_FRAMES || !parse_places(places, event))
+	if (event->depth >= MAX_FRAMES || !parse_places(text + places, event))
 		return TRACE_BAD;
 	return TRACE_THROW;
 }

@@ -27,7 +27,7 @@ struct throw_event {
 	char tag[2 * BPF_TAG_SIZE + 1];
 	__u64 cookie;
 	__u32 depth;
-	char context;
+	char context[8];
 	bool callback;
 	long long ret;
 	struct place places[MAX_FRAMES];

@@ -27,6 +27,8 @@
 #include "../../tools/trace.h"
 #include "../kmod/test.h"
 
+static const char *const contexts[] = { "process", "softirq", "hardirq", "nmi" };
+
 #define ARRAY_SIZE(a) (sizeof(a) / sizeof((a)[0]))
 #define OUT "/tmp/bpfthrow.out"
 #define ERR "/tmp/bpfthrow.err"
@@ -175,16 +177,16 @@ static bool is_prog(const struct throw_event *event, int fd)
 		    info.id, info.name, tag);
 }
 
-static bool is_event(const struct throw_event *event, int fd, char context, __u64 cookie,
+static bool is_event(const struct throw_event *event, int fd, const char *context, __u64 cookie,
 		     __u32 depth, int callback_ret)
 {
 	bool callback = callback_ret >= 0;
 
 	if (!is_prog(event, fd))
 		return false;
-	if (event->cookie != cookie || event->depth != depth || event->context != context ||
+	if (event->cookie != cookie || event->depth != depth || strcmp(event->context, context) ||
 	    event->callback != callback || event->ret != (callback ? callback_ret : 0))
-		return fail("cookie %llu, depth %u, context %c, callback %d, ret %lld",
+		return fail("cookie %llu, depth %u, context %s, callback %d, ret %lld",
 			    event->cookie, event->depth, event->context, event->callback,
 			    event->ret);
 	for (__u32 i = 0; i <= depth; i++)
@@ -194,7 +196,7 @@ static bool is_event(const struct throw_event *event, int fd, char context, __u6
 	return true;
 }
 
-static bool one_event(int fd, char context, __u64 cookie, __u32 depth, int callback_ret)
+static bool one_event(int fd, const char *context, __u64 cookie, __u32 depth, int callback_ret)
 {
 	struct throw_event events[2];
 	int cnt = read_events(events, 2);
@@ -224,7 +226,7 @@ static bool fields(void)
 		for (int context = 0; ok && context < TEST_CONTEXTS; context++) {
 			ok = set_var(obj, ".bss", &vars) &&
 			     run(fd, context, 1, progs[i].callback ? 42 : 0) &&
-			     one_event(fd, "pshn"[context], 21, progs[i].depth, ret);
+			     one_event(fd, contexts[context], 21, progs[i].depth, ret);
 			if (ok && get_vars(obj).callbacks != progs[i].callback)
 				ok = fail("callback ran %llu times", get_vars(obj).callbacks);
 		}
@@ -267,7 +269,7 @@ static bool through_fexit(void)
 		link = bpf_program__attach(bpf_object__find_program_by_name(fexit, "watch_depth3"));
 	ok = link || fail("cannot attach");
 	ok = ok && set_var(obj, ".bss", &vars) && run(fd, IN_PROCESS, 1, 42) &&
-	     one_event(fd, 'p', 21, 7, 42);
+	     one_event(fd, "process", 21, 7, 42);
 	bpf_link__destroy(link);
 	bpf_object__close(fexit);
 	bpf_object__close(obj);
@@ -287,7 +289,7 @@ static bool tail_call(void)
 	ok = set_var(obj, ".bss", &vars) &&
 	     !bpf_map_update_elem(bpf_object__find_map_fd_by_name(obj, "jmp_table"), &zero, &target,
 				  0) &&
-	     run(prog_fd(obj, "tail_caller"), IN_PROCESS, 1, 8) && one_event(target, 'p', 4, 1, 8);
+	     run(prog_fd(obj, "tail_caller"), IN_PROCESS, 1, 8) && one_event(target, "process", 4, 1, 8);
 	bpf_object__close(obj);
 	return ok;
 }
@@ -304,7 +306,7 @@ static bool extension(void)
 		link = bpf_program__attach(bpf_object__find_program_by_name(ext, "replacement"));
 	ok = link || fail("cannot attach");
 	ok = ok && run(fd, IN_PROCESS, 1, 254) &&
-	     one_event(prog_fd(ext, "replacement"), 'p', 77, 1, 154);
+	     one_event(prog_fd(ext, "replacement"), "process", 77, 1, 154);
 	bpf_link__destroy(link);
 	bpf_object__close(ext);
 	bpf_object__close(obj);
@@ -354,7 +356,7 @@ static bool on_and_off(void)
 		cnt = read_events(events, ARRAY_SIZE(events));
 		seen += cnt;
 		for (int j = 0; ok && j < cnt; j++)
-			ok = is_event(&events[j], fd, 'p', 21, 7, 42);
+			ok = is_event(&events[j], fd, "process", 21, 7, 42);
 	}
 	stop_throwing = true;
 	for (int i = 0; i < 2; i++)
@@ -568,6 +570,50 @@ static bool lines(void)
 	return ok;
 }
 
+static bool set_sysctl(const char *path, char value)
+{
+	int fd = open(path, O_WRONLY);
+	bool ok = write(fd, &value, 1) == 1;
+
+	close(fd);
+	return ok || fail("cannot write %s", path);
+}
+
+/* No line is better than a wrong one, and it says why */
+static bool lineless(const char *sysctl, char value, const char *reason)
+{
+	struct bpf_object *obj;
+	__u64 vars[3] = { 1 };
+	char want[512];
+	pid_t pid;
+	bool ok;
+
+	if (!set_sysctl(sysctl, value))
+		return false;
+	obj = load(lines_objects[0], -1, NULL, (const char *const []){ "lines_of_throws", NULL });
+	pid = start_tool(ARGS("-n", "1"));
+	ok = await_tool() && obj && set_var(obj, ".bss", vars) &&
+	     run(prog_fd(obj, "lines_of_throws"), IN_PROCESS, 1, 0);
+	ok = !end_tool(pid, ok ? 0 : SIGTERM) && ok;
+	snprintf(want, sizeof(want),
+		 "prog %u \"lines_of_throws\" threw 7 in shared()\n\tthrough outer()\n"
+		 "\tthrough lines_of_throws()\n\treturned 0, in process context\n",
+		 obj ? prog_info(prog_fd(obj, "lines_of_throws")).id : 0);
+	bpf_object__close(obj);
+	return set_sysctl(sysctl, '0') && ok && same(out, want) &&
+	       (strstr(err, reason) || fail("%s", err));
+}
+
+static bool blinded(void)
+{
+	return lineless("/proc/sys/net/core/bpf_jit_harden", '2', "net.core.bpf_jit_harden");
+}
+
+static bool hidden(void)
+{
+	return lineless("/proc/sys/kernel/kptr_restrict", '2', "kernel.kptr_restrict");
+}
+
 static int instances(void)
 {
 	glob_t found;
@@ -633,14 +679,30 @@ static bool output_closed(void)
 	return ok && (instances() == before || fail("the instance is left"));
 }
 
+/* As tracefs has it, and as perf script has it */
+static bool is_gone(const struct throw_event *event, const char *places)
+{
+	FILE *f = fopen("/tmp/event", "w");
+	char want[512];
+
+	fprintf(f, "# a comment\n x-1 [0] ..... 1.0: bpf_throw: id=%u name=from_1_cb tag=%s cookie=21"
+		" depth=1 context=process callback=1 ret=42 places=", event->id, event->tag);
+	fprintf(f, places, (__u64)event->places[0].func << 32 | event->places[0].off,
+		(__u64)event->places[1].off);
+	fclose(f);
+	snprintf(want, sizeof(want),
+		 "prog %u \"from_1_cb\" threw 21 in function %u+%#x\n\tthrough function 0+%#x\n"
+		 "\tcallback returned 42, in process context; the program is gone\n",
+		 event->id, event->places[0].func, event->places[0].off, event->places[1].off);
+	return !run_tool(ARGS("-i", "/tmp/event")) && same(out, want);
+}
+
 static bool program_gone(void)
 {
 	struct bpf_object *obj = LOAD("from_1_cb");
 	struct vars vars = { .cookie = 21 };
 	struct throw_event event;
-	char want[512];
 	bool ok;
-	FILE *f;
 
 	if (!obj)
 		return false;
@@ -648,17 +710,7 @@ static bool program_gone(void)
 	     read_events(&event, 1) == 1;
 	bpf_object__close(obj);
 	usleep(500000);
-	f = fopen("/tmp/event", "w");
-	fprintf(f,
-		" x-1 [0] ..... 1.0: bpf_throw: id=%u name=from_1_cb tag=%s cookie=21 depth=1 context=p callback=1 ret=42 places={0x%x%08x,0x%x}\n",
-		event.id, event.tag, event.places[0].func, event.places[0].off,
-		event.places[1].off);
-	fclose(f);
-	snprintf(want, sizeof(want),
-		 "prog %u \"from_1_cb\" threw 21 in function %u+%#x\n\tthrough function 0+%#x\n"
-		 "\tcallback returned 42, in process context; the program is gone\n",
-		 event.id, event.places[0].func, event.places[0].off, event.places[1].off);
-	return ok && !run_tool(ARGS("-i", "/tmp/event")) && same(out, want);
+	return ok && is_gone(&event, "{0x%llx,0x%llx}\n") && is_gone(&event, "%llu %llu\n");
 }
 
 static bool counts(void)
@@ -829,6 +881,8 @@ static const struct {
 	{ bpf_notices_throwing, "tp_btf_throws", "a BPF program on the event that throws" },
 	{ bpf_notices_each_other, "tp_btf_both", "two of them, which see each other's throws" },
 	{ lines, "lines", "bpfthrow: function, line and text, or the lines that share a throw" },
+	{ blinded, "blinded", "bpfthrow: no lines rather than wrong ones, constants blinded" },
+	{ hidden, "hidden", "bpfthrow: no lines, but why, where the kernel hides addresses" },
 	{ counts, "counts", "bpfthrow --counts: by where they came from" },
 	{ filtered, "prog", "bpfthrow --prog: of one program only" },
 	{ json, "json", "bpfthrow --json" },
