@@ -28,10 +28,12 @@ assert_objects := $(patsubst %,$(BUILD)/tests/cases_%.bpf.o,u8 s8 u16 s16 u32 s3
 bench_programs := $(addprefix $(BUILD)/bench/,bench prologue corpus)
 trace_objects := $(patsubst %,$(BUILD)/tests/%.bpf.o,trace lines14 lines19 lines14-sites lines19-sites)
 programs := $(addprefix $(BUILD)/tests/,runner canary special life trace)
+sample_objects := $(patsubst bpf/samples/%.bpf.c,$(BUILD)/samples/%.bpf.o,$(wildcard bpf/samples/*.bpf.c))
+samples := $(BUILD)/samples/samples $(sample_objects)
 tool := $(BUILD)/tools/bpfthrow
 
 .DEFAULT_GOAL := help
-.PHONY: help run check check-debug setup kernel module tests tools shell clean
+.PHONY: help run check check-debug setup kernel module tests tools samples shell clean
 
 help: ## list the targets
 	@echo 'BPF exceptions for Linux 6.1. Targets:'
@@ -60,7 +62,8 @@ kernel: setup ## build the patched kernel (minutes), or find it in the cache; pr
 module: ## build bpf_exceptions.ko for KDIR=, or for the kernel of "make kernel"
 	@scripts/module $(if $(KDIR),"$(KDIR)") $(if $(W),W=$(W)) $(if $(C),C=$(C))
 
-tests: $(programs) $(tool) $(bpf_objects) $(assert_objects) $(trace_objects) ## build the test programs, run none
+tests: $(programs) $(tool) $(samples) $(bpf_objects) \
+		$(assert_objects) $(trace_objects) ## build the test programs, run none
 
 bench: setup ## count what exceptions cost, against mainline's and error codes: the table and chart
 	@scripts/bench $(if $(RECORD),--record)
@@ -75,10 +78,13 @@ shell: setup ## an interactive shell in the test machine
 
 tools: $(tool) ## build bpfthrow, which shows what programs throw, and where
 
+samples: setup $(samples) ## run the programs of bpf/samples in the test machine
+	@scripts/module >/dev/null && scripts/vm $(addprefix --with ,$(samples)) -- samples
+
 clean: ## remove build/; kernels stay in the cache
 	rm -rf $(BUILD)
 
-$(BUILD)/tests $(BUILD)/bench $(BUILD)/tools:
+$(BUILD)/tests $(BUILD)/bench $(BUILD)/tools $(BUILD)/samples:
 	@mkdir -p $@
 
 $(BUILD)/tests/%.bpf.o: tests/bpf/%.bpf.c tests/bpf/test.h bpf/bpf_exceptions.h | $(BUILD)/tests
@@ -102,10 +108,16 @@ $(filter $(BUILD)/tests/lines%,$(trace_objects)): tests/trace/lines.bpf.c tests/
 		bpf/bpf_exceptions.h | $(BUILD)/tests
 	$(CLANG) $(BPF_CFLAGS) -c $< -o $@
 
+$(BUILD)/samples/%.bpf.o: bpf/samples/%.bpf.c bpf/bpf_exceptions.h | $(BUILD)/samples
+	$(CLANG) $(BPF_CFLAGS) -c $< -o $@
+
 # Static, so that they run in the test machine as they are; libelf warns of its use of dlopen
 link = $(CC) $(CFLAGS) -Wall -Wextra -static -o $@ $(filter %.c,$^) -lbpf -lelf -lz
 
 $(tool): tools/bpfthrow.c tools/prog.c tools/trace.c tools/prog.h tools/trace.h | $(BUILD)/tools
+	$(link)
+
+$(BUILD)/samples/samples: bpf/samples/samples.c | $(BUILD)/samples
 	$(link)
 
 $(BUILD)/tests/trace: tests/trace/trace.c tools/trace.c tools/trace.h tests/kmod/test.h | $(BUILD)/tests

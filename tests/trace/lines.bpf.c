@@ -5,7 +5,7 @@
  */
 #include "../bpf/test.h"
 
-__u64 which, a, b;
+__u64 a, b, which SEC(".data");
 
 __subprog int shared(__u64 x)
 {

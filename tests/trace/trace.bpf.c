@@ -12,11 +12,11 @@ struct {
 	__type(value, int);
 } jmp_table SEC(".maps");
 
-__u64 cookie, callbacks, noticed;
+struct { __u64 cookie, callbacks, noticed; } vars;
 
 __subprog int callback(__u64 cookie)
 {
-	callbacks++;
+	vars.callbacks++;
 	return cookie * 2;
 }
 
@@ -60,17 +60,17 @@ __subprog int thrower(__u64 a)
 
 SEC("xdp") int from_main(struct xdp_md *ctx)
 {
-	bpf_throw(cookie);
+	bpf_throw(vars.cookie);
 }
 
 SEC("xdp") int from_main_cb(struct xdp_md *ctx)
 {
 	bpf_set_exception_callback(callback);
-	bpf_throw(cookie);
+	bpf_throw(vars.cookie);
 }
 
-THROWS(from_1, thrower(cookie))
-THROWS(from_7, depth1(ctx, cookie))
+THROWS(from_1, thrower(vars.cookie))
+THROWS(from_7, depth1(ctx, vars.cookie))
 
 /* --- through and from other programs ----------------------------------------------------- */
 
@@ -107,18 +107,18 @@ SEC("?freplace") int replacement(struct xdp_md *ctx)
 
 SEC("?tp_btf/bpf_throw") int BPF_PROG(notice, const void *aux, __u64 cookie)
 {
-	__sync_fetch_and_add(&noticed, 1);
+	__sync_fetch_and_add(&vars.noticed, 1);
 	return 0;
 }
 
 SEC("?tp_btf/bpf_throw") int BPF_PROG(notice_throws, const void *aux, __u64 cookie)
 {
-	__sync_fetch_and_add(&noticed, 1);
+	__sync_fetch_and_add(&vars.noticed, 1);
 	bpf_throw(1);
 }
 
 SEC("?tp_btf/bpf_throw") int BPF_PROG(notice_throws_too, const void *aux, __u64 cookie)
 {
-	__sync_fetch_and_add(&noticed, 1);
+	__sync_fetch_and_add(&vars.noticed, 1);
 	bpf_throw(2);
 }

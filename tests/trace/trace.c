@@ -547,13 +547,13 @@ static bool lines_of(const char *file)
 		return false;
 	fd = prog_fd(obj, "lines_of_throws");
 	for (size_t i = 0; ok && i < ARRAY_SIZE(throws); i++) {
-		__u64 vars[3] = { throws[i].which };
+		__u64 which = throws[i].which;
 		const char *said = sites && throws[i].sites ? throws[i].sites : throws[i].said;
 
 		snprintf(want, sizeof(want), "prog %u \"lines_of_throws\" threw %d %s",
 			 prog_info(fd).id, throws[i].cookie, said);
 		pid = start_tool(ARGS("-n", "1"));
-		ok = await_tool() && set_var(obj, ".bss", vars);
+		ok = await_tool() && set_var(obj, ".data", &which);
 		ok = ok && run(fd, IN_PROCESS, 1, 0);
 		ok = !end_tool(pid, ok ? 0 : SIGTERM) && ok && same(out, want);
 	}
@@ -583,7 +583,7 @@ static bool set_sysctl(const char *path, char value)
 static bool lineless(const char *sysctl, char value, const char *reason)
 {
 	struct bpf_object *obj;
-	__u64 vars[3] = { 1 };
+	__u64 which = 1;
 	char want[512];
 	pid_t pid;
 	bool ok;
@@ -592,7 +592,7 @@ static bool lineless(const char *sysctl, char value, const char *reason)
 		return false;
 	obj = load(lines_objects[0], -1, NULL, (const char *const []){ "lines_of_throws", NULL });
 	pid = start_tool(ARGS("-n", "1"));
-	ok = await_tool() && obj && set_var(obj, ".bss", vars) &&
+	ok = await_tool() && obj && set_var(obj, ".data", &which) &&
 	     run(prog_fd(obj, "lines_of_throws"), IN_PROCESS, 1, 0);
 	ok = !end_tool(pid, ok ? 0 : SIGTERM) && ok;
 	snprintf(want, sizeof(want),
@@ -730,7 +730,7 @@ static bool counts(void)
 	ok = ok &&
 	     ((strstr(out, "        20 ") && strstr(out, "at trace.bpf.c:58: bpf_throw(a);") &&
 	       strstr(out, "        10 ") &&
-	       strstr(out, "at trace.bpf.c:63: bpf_throw(cookie);")) ||
+	       strstr(out, "at trace.bpf.c:63: bpf_throw(vars.cookie);")) ||
 	      fail("%s", out));
 	bpf_object__close(obj);
 	return ok;
