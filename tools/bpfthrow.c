@@ -99,18 +99,27 @@ static void print_site(const struct prog *prog, const struct site *site, struct 
 	}
 	printf("in ");
 	print_func(prog, place);
-	if (site->nr_ways)
+	if (site->nr_ways > 1)
 		printf(", at one of %d lines that share the throw", site->nr_ways);
+	if (site->nr_ways == 1) {
+		printf(", after ");
+		print_line(site->ways[0]);
+	}
 }
 
 static void print_ways(const struct site *site)
 {
+	bool assertions = false;
+
+	if (site->nr_ways < 2)
+		return;
 	for (int i = 0; i < site->nr_ways; i++) {
 		printf("\t\t");
 		print_line(site->ways[i]);
 		printf("\n");
+		assertions |= !!strcasestr(site->ways[i].text, "assert");
 	}
-	if (site->nr_ways)
+	if (assertions)
 		printf("\t\t(define BPF_ASSERT_SITES to have each assertion tell its own)\n");
 }
 

@@ -34,7 +34,9 @@ static bool make_room(struct prog *prog, struct bpf_prog_info *info)
 	prog->lines = calloc(had.nr_line_info + 1, sizeof(*prog->lines));
 	prog->insns = calloc(1, had.xlated_prog_len + sizeof(*prog->insns));
 	prog->func_addrs = calloc(had.nr_jited_ksyms + 1, sizeof(__u64));
+	prog->func_lens = calloc(had.nr_jited_func_lens + 1, sizeof(__u32));
 	prog->line_addrs = calloc(had.nr_jited_line_info + 1, sizeof(__u64));
+	prog->image = calloc(1, had.jited_prog_len + 1);
 	*info = (struct bpf_prog_info){
 		.nr_func_info = had.nr_func_info,
 		.func_info_rec_size = sizeof(*prog->funcs),
@@ -47,10 +49,15 @@ static bool make_room(struct prog *prog, struct bpf_prog_info *info)
 		.jited_line_info = (unsigned long)prog->line_addrs,
 		.nr_jited_ksyms = had.nr_jited_ksyms,
 		.jited_ksyms = (unsigned long)prog->func_addrs,
+		.nr_jited_func_lens = had.nr_jited_func_lens,
+		.jited_func_lens = (unsigned long)prog->func_lens,
+		.jited_prog_len = had.jited_prog_len,
+		.jited_prog_insns = (unsigned long)prog->image,
 		.xlated_prog_len = had.xlated_prog_len,
 		.xlated_prog_insns = (unsigned long)prog->insns,
 	};
-	return prog->funcs && prog->lines && prog->insns && prog->func_addrs && prog->line_addrs;
+	return prog->funcs && prog->lines && prog->insns && prog->func_addrs && prog->func_lens &&
+	       prog->line_addrs && prog->image;
 }
 
 /*
@@ -91,7 +98,8 @@ static const char *why_lineless(const struct prog *prog)
 
 	if (!prog->btf || !info->nr_line_info)
 		return "it was loaded without them: compile it with -g";
-	if (!info->jited_line_info || !info->jited_ksyms || !info->xlated_prog_insns)
+	if (!info->jited_line_info || !info->jited_ksyms || !info->xlated_prog_insns ||
+	    !info->jited_prog_insns)
 		return "the kernel hides addresses: set kernel.kptr_restrict to 0 or 1";
 	if (is_blinded(prog) || !lines_fit(prog) || info->nr_jited_line_info != info->nr_line_info)
 		return "the kernel has them wrong where constants are blinded: set net.core.bpf_jit_harden to 0 or 1, and load it again";
@@ -405,9 +413,14 @@ static bool has_own_throw(struct line line)
 	return strstr(line.text, "bpf_assert(") || strstr(line.text, "bpf_assert_with(");
 }
 
+static bool is_assertion(struct line line)
+{
+	return strcasestr(line.text, "assert");
+}
+
 static bool may_share(struct line line)
 {
-	return strcasestr(line.text, "assert") && !has_own_throw(line);
+	return is_assertion(line) && !has_own_throw(line);
 }
 
 static bool is_way(const struct site *site, struct line line)
@@ -419,9 +432,9 @@ static bool is_way(const struct site *site, struct line line)
 }
 
 /*
- * A relation's compare and throw are on one line, so if no compare of that line leads here,
- * the throw is another's. One written as such is on a line of its own, which merging with
- * another turns into 0.
+ * @line is that of the throw's own call, if the compiler gave it one. A relation's compare and
+ * throw are on one line, so if no compare of that line leads here, the throw is another's. One
+ * written as such is on a line of its own, which it loses when it is merged with another.
  */
 static void judge(struct site *site, struct line line)
 {
@@ -430,52 +443,132 @@ static void judge(struct site *site, struct line line)
 
 	if (own || !site->nr_ways)
 		site->line = line;
-	else if (site->nr_ways == 1)
+	else if (site->nr_ways == 1 && (line.number || is_assertion(site->ways[0])))
 		site->line = site->ways[0];
 	if (site->line.number)
 		site->nr_ways = 0;
 	qsort(site->ways, site->nr_ways, sizeof(site->ways[0]), by_line);
 }
 
+/* The first instruction of those that run one after the other up to @at */
+static __u32 block_begin(const struct search *search, __u32 at)
+{
+	const struct bpf_insn *insns = search->prog->insns;
+
+	for (; at > search->begin; at--) {
+		if (!goes_on(search->prog, at - 1) || is_branch(&insns[at - 1]))
+			return at;
+		for (__u32 i = search->begin; i < search->end; i++)
+			if ((is_branch(&insns[i]) || is_goto(&insns[i])) &&
+			    i + 1 + insns[i].off == at)
+				return at;
+	}
+	return at;
+}
+
+/* Where the call goes to that returns to @off in the image of a function */
+static __u32 call_target(const __u8 *image, __u32 off)
+{
+	__s32 distance;
+
+	memcpy(&distance, image + off - 4, sizeof(distance));
+	return off + distance;
+}
+
+/*
+ * Which of the throws of a line record it is, as a record can have several: the same call is
+ * in the image as often before it.
+ */
+static int which_throw(const struct prog *prog, int record, struct place place)
+{
+	const __u8 *image = prog->image;
+	__u32 off, target;
+	int before = 0;
+
+	for (__u32 i = 0; i < place.func; i++)
+		image += prog->func_lens[i];
+	target = call_target(image, place.off);
+	off = prog->line_addrs[record] - prog->func_addrs[place.func] + 5;
+	for (; off < place.off; off++)
+		before += image[off - 5] == 0xe8 && call_target(image, off) == target;
+	return before;
+}
+
+/* The instruction; -1: lines that aren't those of the instructions */
+static int find_throw(const struct prog *prog, int record, struct place place)
+{
+	int before = which_throw(prog, record, place);
+
+	for (__u32 i = prog->lines[record].insn_off; i < record_end(prog, record, place.func); i++)
+		if (is_throw(&prog->insns[i]) && !before--)
+			return i;
+	return -1;
+}
+
+static bool begin_search(struct search *search, const struct prog *prog, struct place place)
+{
+	if (place.func >= prog->info.nr_jited_func_lens || place.off < 5 ||
+	    place.off > prog->func_lens[place.func])
+		return false;
+	search->prog = prog;
+	search->begin = func_begin(prog, place.func);
+	search->end = func_end(prog, place.func);
+	return true;
+}
+
 /**
  * prog_site() - what threw?
  * @prog: the program
  * @place: where bpf_throw() would have returned to
+ *
+ * A throw that the compiler gave no line is in the record of what happens to be before it. So
+ * a record counts only if it begins with the instructions that end in the throw.
  */
 struct site prog_site(const struct prog *prog, struct place place)
 {
-	int record = find_record(prog, place);
-	struct search search = { .prog = prog };
+	int insn, record = find_record(prog, place);
+	struct search search = {};
 	struct site site = {};
-	bool found = false;
+	struct line line = {};
 
-	if (record < 0)
+	if (record < 0 || !begin_search(&search, prog, place))
 		return site;
+	insn = find_throw(prog, record, place);
+	if (insn < 0)
+		return site;
+	if (prog->lines[record].insn_off >= block_begin(&search, insn))
+		line = read_line(prog, record);
 	search.site = &site;
-	search.begin = func_begin(prog, place.func);
-	search.end = func_end(prog, place.func);
 	search.seen = calloc(nr_insns(prog), sizeof(bool));
-	for (__u32 i = prog->lines[record].insn_off; i < record_end(prog, record, place.func); i++)
-		if (is_throw(&prog->insns[i])) {
-			found = true;
-			find_ways(&search, i);
-		}
+	find_ways(&search, insn);
 	free(search.seen);
-	/* lines that aren't those of the instructions name nothing: blinding shifts them */
-	if (found)
-		judge(&site, read_line(prog, record));
+	judge(&site, line);
 	return site;
 }
 
-/* The line of the call that returns to @place */
+/**
+ * prog_call() - the line of a call on the way
+ * @prog: the program
+ * @place: where it returns to
+ *
+ * Here, too, a line counts only if it begins with what ends in the call. Which call it is, of
+ * several, doesn't matter, then.
+ */
 struct line prog_call(const struct prog *prog, struct place place)
 {
 	int record = find_record(prog, place);
+	struct search search = {};
+	struct line line = {};
+	__u32 i;
 
-	if (record >= 0)
-		for (__u32 i = prog->lines[record].insn_off;
-		     i < record_end(prog, record, place.func); i++)
-			if (is_call(&prog->insns[i], BPF_PSEUDO_CALL))
-				return read_line(prog, record);
-	return (struct line){};
+	if (record < 0 || !begin_search(&search, prog, place))
+		return line;
+	for (i = prog->lines[record].insn_off; i < record_end(prog, record, place.func); i++) {
+		if (!is_call(&prog->insns[i], BPF_PSEUDO_CALL))
+			continue;
+		if (prog->lines[record].insn_off < block_begin(&search, i))
+			return (struct line){};
+		line = read_line(prog, record);
+	}
+	return line;
 }

@@ -35,13 +35,15 @@ struct prog {
 	struct bpf_line_info *lines;
 	struct bpf_insn *insns;
 	__u64 *func_addrs;
+	__u32 *func_lens;
+	__u8 *image;
 	__u64 *line_addrs;
 };
 
 /**
  * struct site - what threw
  * @line: the line, where there is one that surely did
- * @ways: else the lines from which the program comes to this throw
+ * @ways: else the lines of the branches that lead to this throw
  * @nr_ways: how many
  */
 struct site {

@@ -512,8 +512,8 @@ static bool same(const char *text, const char *want)
 	"at lines.bpf.c:" #line ": " text "\n\tin " func "()\n" OUTER(call_line, func)
 #define SHARED(n, func, lines, call_line)						\
 	"in " func "(), at one of " #n " lines that share the throw\n" lines		\
-	"\t\t(define BPF_ASSERT_SITES to have each assertion tell its own)\n"		\
 	OUTER(call_line, func)
+#define HINT "\t\t(define BPF_ASSERT_SITES to have each assertion tell its own)\n"
 #define WAY(line, text) "\t\tlines.bpf.c:" #line ": " text "\n"
 #define NE(n) "bpf_assert_ne_value(x, " #n ", 7);"
 
@@ -523,9 +523,9 @@ static const struct {
 	int cookie;
 	const char *said, *sites;
 } throws[] = {
-	{ 1, 7, SHARED(3, "shared", WAY(12, NE(1)) WAY(14, NE(2)) WAY(16, NE(3)), 52),
+	{ 1, 7, SHARED(3, "shared", WAY(12, NE(1)) WAY(14, NE(2)) WAY(16, NE(3)) HINT, 52),
 		AT(12, NE(1), "shared", 52) },
-	{ 3, 7, SHARED(3, "shared", WAY(12, NE(1)) WAY(14, NE(2)) WAY(16, NE(3)), 52),
+	{ 3, 7, SHARED(3, "shared", WAY(12, NE(1)) WAY(14, NE(2)) WAY(16, NE(3)) HINT, 52),
 		AT(16, NE(3), "shared", 52) },
 	{ 12, 8, AT(23, "bpf_assert_range_with(x, 20, 22, 8);", "range", 54), NULL },
 	{ 23, 8, AT(23, "bpf_assert_range_with(x, 20, 22, 8);", "range", 54), NULL },
