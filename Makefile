@@ -27,12 +27,16 @@ bench_objects := $(patsubst tests/bench/%.bpf.c,$(BUILD)/bench/%.bpf.o,$(wildcar
 assert_objects := $(patsubst %,$(BUILD)/tests/cases_%.bpf.o,u8 s8 u16 s16 u32 s32 u64 s64) \
 	$(addprefix $(BUILD)/tests/,other.bpf.o jited.bpf.o)
 bench_programs := $(addprefix $(BUILD)/bench/,bench prologue corpus)
-programs := $(addprefix $(BUILD)/tests/,runner canary special life)
+trace_objects := $(patsubst %,$(BUILD)/tests/%.bpf.o,trace lines14 lines19 lines14-sites lines19-sites)
+programs := $(addprefix $(BUILD)/tests/,runner canary special life trace)
+sample_objects := $(patsubst bpf/samples/%.bpf.c,$(BUILD)/samples/%.bpf.o,$(wildcard bpf/samples/*.bpf.c))
+samples := $(BUILD)/samples/samples $(sample_objects)
+tool := $(BUILD)/tools/bpfthrow
 
 .DEFAULT_GOAL := help
 .PHONY: help run check check-debug check-kernels check-bases steps setup kernel module patch \
-	unpatch doctor install dkms uninstall lint tests bench bench-quick bench-programs \
-	shell clean
+	unpatch doctor install dkms uninstall lint tests tools samples bench bench-quick \
+	bench-programs shell clean
 
 help: ## list the targets
 	@echo 'BPF exceptions for Linux 6.1. Targets:'
@@ -99,7 +103,8 @@ lint: setup ## let checkpatch, sparse, kernel-doc, shellcheck, codespell look at
 	@scripts/setup lint
 	@scripts/lint
 
-tests: $(programs) $(bpf_objects) $(assert_objects) ## build the test programs, run none
+tests: $(programs) $(tool) $(samples) $(bpf_objects) \
+		$(assert_objects) $(trace_objects) ## build the test programs, run none
 
 bench: setup ## count what exceptions cost, against mainline's and error codes: the table and chart
 	@scripts/bench $(if $(RECORD),--record)
@@ -112,10 +117,15 @@ bench-programs: $(bench_programs) $(bench_objects)
 shell: setup ## an interactive shell in the test machine
 	@scripts/module >/dev/null && scripts/vm
 
+tools: $(tool) ## build bpfthrow, which shows what programs throw, and where
+
+samples: setup $(samples) ## run the programs of bpf/samples in the test machine
+	@scripts/module >/dev/null && scripts/vm $(addprefix --with ,$(samples)) -- samples
+
 clean: ## remove build/; kernels stay in the cache
 	rm -rf $(BUILD)
 
-$(BUILD)/tests $(BUILD)/bench:
+$(BUILD)/tests $(BUILD)/bench $(BUILD)/tools $(BUILD)/samples:
 	@mkdir -p $@
 
 $(BUILD)/tests/%.bpf.o: tests/bpf/%.bpf.c tests/bpf/test.h bpf/bpf_exceptions.h | $(BUILD)/tests
@@ -129,8 +139,31 @@ $(BUILD)/tests/other.bpf.o $(BUILD)/tests/jited.bpf.o: $(BUILD)/tests/%.bpf.o: t
 		bpf/bpf_exceptions.h | $(BUILD)/tests
 	$(CLANG) $(BPF_CFLAGS) -c $< -o $@
 
+$(BUILD)/tests/trace.bpf.o: tests/trace/trace.bpf.c tests/bpf/test.h bpf/bpf_exceptions.h | $(BUILD)/tests
+	$(CLANG) $(BPF_CFLAGS) -c $< -o $@
+
+# The oldest compiler that does, and the newest that Debian 12 has: they tell lines apart differently
+$(BUILD)/tests/lines14.bpf.o $(BUILD)/tests/lines14-sites.bpf.o: CLANG = clang-14
+$(BUILD)/tests/lines19.bpf.o $(BUILD)/tests/lines19-sites.bpf.o: CLANG = clang-19
+$(BUILD)/tests/lines%-sites.bpf.o: BPF_CFLAGS += -DBPF_ASSERT_SITES
+$(filter $(BUILD)/tests/lines%,$(trace_objects)): tests/trace/lines.bpf.c tests/bpf/test.h \
+		bpf/bpf_exceptions.h | $(BUILD)/tests
+	$(CLANG) $(BPF_CFLAGS) -c $< -o $@
+
+$(BUILD)/samples/%.bpf.o: bpf/samples/%.bpf.c bpf/bpf_exceptions.h | $(BUILD)/samples
+	$(CLANG) $(BPF_CFLAGS) -c $< -o $@
+
 # Static, so that they run in the test machine as they are; libelf warns of its use of dlopen
 link = $(CC) $(CFLAGS) -Wall -Wextra -static -o $@ $(filter %.c,$^) -lbpf -lelf -lz
+
+$(tool): tools/bpfthrow.c tools/prog.c tools/trace.c tools/prog.h tools/trace.h | $(BUILD)/tools
+	$(link)
+
+$(BUILD)/samples/samples: bpf/samples/samples.c | $(BUILD)/samples
+	$(link)
+
+$(BUILD)/tests/trace: tests/trace/trace.c tools/trace.c tools/trace.h tests/kmod/test.h | $(BUILD)/tests
+	$(link)
 
 $(BUILD)/tests/runner: tests/runner.c | $(BUILD)/tests
 	$(link)

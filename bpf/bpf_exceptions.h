@@ -379,12 +379,15 @@ __bpf_fail:									\
 
 /*
  * A throw that looks like no other. If the compiler merged it with another, a C
- * condition would be inverted for it.
+ * condition would be inverted for it. The asm is between cookie and call, or those
+ * would be a tail like that of a bpf_throw() in plain C, to share.
  */
 #define __bpf_throw_apart(cookie)						\
 	do {									\
-		__asm__ __volatile__("" : : "i"(__COUNTER__));			\
-		bpf_throw(cookie);						\
+		__u64 __bpf_thrown = cookie;					\
+										\
+		__asm__ __volatile__("" : "+r"(__bpf_thrown) : "i"(__COUNTER__));	\
+		bpf_throw(__bpf_thrown);					\
 	} while (0)
 
 /* Integers, of all types. */

@@ -7,6 +7,7 @@
 
 #include <linux/bpf.h>
 #include <linux/filter.h>
+#include <linux/preempt.h>
 #include <linux/tracepoint.h>
 #include "unwind.h"
 
@@ -20,8 +21,11 @@
  *
  * Places are "function+offset": number of the function in the program, and the offset of
  * the return address in its JITed image; of the throw first, then of the calls up to the
- * main program's. Context is the CPU's: p for process, s for softirq, h for hardirq, n for
- * NMI.
+ * main program's; there are as many as frames says, one more than depth. A program returns an int: the
+ * upper half of what it returns is whatever it is.
+ *
+ * What prints it is written for perf and trace-cmd, too. These know no %c, and no expression
+ * for the length of an array.
  */
 TRACE_EVENT(bpf_throw,
 	TP_PROTO(const struct bpf_prog_aux *aux, u64 cookie, const struct trail *trail,
@@ -33,7 +37,8 @@ TRACE_EVENT(bpf_throw,
 		__field(u32, id)
 		__field(u32, depth)
 		__field(bool, callback)
-		__field(char, context)
+		__field(u8, context)
+		__field(u8, frames)
 		__array(u8, tag, BPF_TAG_SIZE)
 		__array(char, name, BPF_OBJ_NAME_LEN)
 		__dynamic_array(u64, places, trail->depth + 1)
@@ -46,19 +51,22 @@ TRACE_EVENT(bpf_throw,
 		__entry->ret = ret;
 		__entry->id = aux->id;
 		__entry->depth = trail->depth;
+		__entry->frames = trail->depth + 1;
 		__entry->callback = callback;
-		__entry->context = in_nmi() ? 'n' : in_hardirq() ? 'h' :
-				   in_serving_softirq() ? 's' : 'p';
+		__entry->context = interrupt_context_level();
 		memcpy(__entry->tag, aux->prog->tag, BPF_TAG_SIZE);
 		memcpy(__entry->name, aux->name, BPF_OBJ_NAME_LEN);
 		for (i = 0; i <= trail->depth; i++)
 			place[i] = bpf_exceptions_locate(aux->prog, trail->ip[i]);
 	),
-	TP_printk("id=%u name=%s tag=%s cookie=%llu depth=%u context=%c callback=%d ret=%lld places=%s",
+	TP_printk("id=%u name=%s tag=%s cookie=%llu depth=%u context=%s callback=%d ret=%lld places=%s",
 		  __entry->id, __entry->name,
 		  __print_hex_str(__entry->tag, BPF_TAG_SIZE), __entry->cookie,
-		  __entry->depth, __entry->context, __entry->callback, (s64)__entry->ret,
-		  __print_array(__get_dynamic_array(places), __entry->depth + 1, 8))
+		  __entry->depth,
+		  __print_symbolic(__entry->context, { 0, "process" }, { 1, "softirq" },
+				   { 2, "hardirq" }, { 3, "nmi" }),
+		  __entry->callback, (s64)__entry->ret,
+		  __print_array(__get_dynamic_array(places), __entry->frames, 8))
 );
 
 #endif /* _BPF_EXCEPTIONS_TRACE_H */

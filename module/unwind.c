@@ -13,6 +13,8 @@
  */
 #include <linux/bpf.h>
 #include <linux/bug.h>
+#include <linux/percpu.h>
+#include <linux/preempt.h>
 #include <linux/printk.h>
 #include "unwind.h"
 
@@ -137,13 +139,35 @@ static __always_inline void walk(struct throw_frame *throw, struct bpf_unwind_ta
 	throw->fp = fp;
 }
 
+/* How many events each processor is in, in process, softirq, hardirq and NMI context */
+static DEFINE_PER_CPU(u8 [4], reporting);
+
+/*
+ * A program that runs on the event may throw, too. That is an event again, but what throws on
+ * that one is only counted: or programs on the event would go on reporting each other until
+ * there is no stack left.
+ */
+static void report(const struct bpf_prog_aux *aux, u64 cookie, const struct trail *trail,
+		   bool callback, u64 ret)
+{
+	u8 *level;
+
+	preempt_disable_notrace();
+	level = this_cpu_ptr(&reporting[interrupt_context_level()]);
+	if ((*level)++ < 2)
+		trace_bpf_throw(aux, cookie, trail, callback, ret);
+	(*level)--;
+	preempt_enable_notrace();
+}
+
 /*
  * Somebody listens to the trace event, and wants to know what the program returns. So the
  * callback is called from here, on top of the frames that are left later. It can't tell:
- * like any BPF function it gives back what C expects, and it has a stack of its own.
+ * like any BPF function it gives back what C expects, and it has a stack of its own. Nor has
+ * it a type that kCFI could check, as the JIT of 6.1 doesn't write any.
  */
-static noinline struct landing unwind_traced(struct throw_frame *throw,
-					     struct bpf_unwind_table *table)
+static noinline __nocfi struct landing unwind_traced(struct throw_frame *throw,
+						     struct bpf_unwind_table *table)
 {
 	struct trail trail = { .ip[0] = throw->ip };
 	u64 (*exception_cb)(u64 cookie) = (void *)(long)(s32)table->exception_cb;
@@ -152,7 +176,7 @@ static noinline struct landing unwind_traced(struct throw_frame *throw,
 	walk(throw, table, &trail);
 	if (exception_cb)
 		landing.ret = exception_cb(throw->cookie);
-	trace_bpf_throw(table->aux, throw->cookie, &trail, exception_cb, landing.ret);
+	report(table->aux, throw->cookie, &trail, exception_cb, landing.ret);
 	return landing;
 }
 

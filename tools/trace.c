@@ -1,0 +1,235 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The event is read through an instance of our own, tracing/instances/bpfthrow-PID, so that
+ * nobody else's tracing changes: not its buffer, not its events, not its clock.
+ */
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <mntent.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include "trace.h"
+
+#define INSTANCE "bpfthrow-"
+#define EVENT "events/bpf_exceptions/bpf_throw"
+
+static char tracefs[256], instance[320];
+static int pipe_fd = -1;
+
+static int complain(const char *what, const char *why)
+{
+	fprintf(stderr, "bpfthrow: %s: %s\n", what, why);
+	return -1;
+}
+
+/* --- the text of an event ------------------------------------------------------------- */
+
+/* Places as tracefs prints them, {0x100000027,0x3d}, or perf, 4294967335 61 */
+static bool parse_places(const char *text, struct throw_event *event)
+{
+	__u64 place;
+	char *end;
+
+	text += *text == '{';
+	for (__u32 i = 0; i <= event->depth; i++) {
+		text += i && *text == ',';
+		place = strtoull(text, &end, 0);
+		if (end == text)
+			return false;
+		event->places[i] = (struct place){ place >> 32, place };
+		text = end;
+	}
+	return true;
+}
+
+/**
+ * trace_parse() - what does a line of trace_pipe, trace, or perf script say?
+ * @line: the line
+ * @event: filled for TRACE_THROW
+ * @lost: set for TRACE_LOST, 0 where the kernel doesn't know how many
+ */
+enum trace_line trace_parse(const char *line, struct throw_event *event, unsigned long *lost)
+{
+	const char *text = strstr(line, "[LOST ");
+	int callback, places = 0;
+
+	if (text && !strncmp(line, "CPU:", 4)) {
+		*lost = strtoul(text + strlen("[LOST "), NULL, 10);
+		return TRACE_LOST;
+	}
+	text = strstr(line, "bpf_throw: ");
+	if (!text)
+		return TRACE_OTHER;
+	memset(event, 0, sizeof(*event));
+	text += strlen("bpf_throw: ");
+	/* a program without a name has none here, either */
+	if (sscanf(text, "id=%u name=%15[^ ]", &event->id, event->name) < 1)
+		return TRACE_BAD;
+	text = strstr(text, " tag=");
+	if (!text ||
+	    sscanf(text,
+		   " tag=%16s cookie=%llu depth=%u context=%7s callback=%d ret=%lld places=%n",
+		   event->tag, &event->cookie, &event->depth, event->context, &callback,
+		   &event->ret, &places) != 6 || !places)
+		return TRACE_BAD;
+	event->callback = callback;
+	if (event->depth >= MAX_FRAMES || !parse_places(text + places, event))
+		return TRACE_BAD;
+	return TRACE_THROW;
+}
+
+/* --- tracefs -------------------------------------------------------------------------- */
+
+static int find_tracefs(void)
+{
+	FILE *mounts = setmntent("/proc/mounts", "r");
+	struct mntent *m;
+
+	while (mounts && (m = getmntent(mounts)))
+		if (!strcmp(m->mnt_type, "tracefs"))
+			snprintf(tracefs, sizeof(tracefs), "%s", m->mnt_dir);
+	if (mounts)
+		endmntent(mounts);
+	if (!*tracefs)
+		return complain("tracefs isn't mounted, and events come from there",
+				"mount -t tracefs tracefs /sys/kernel/tracing");
+	return 0;
+}
+
+static int check_event(void)
+{
+	char path[512];
+
+	snprintf(path, sizeof(path), "%s/" EVENT, tracefs);
+	if (!access(path, F_OK))
+		return 0;
+	if (errno == EACCES)
+		return complain("tracefs and programs are root's to look at", "run it as root");
+	return complain("there is no event " EVENT,
+			"is the module loaded? modprobe bpf_exceptions (the kernel needs CONFIG_EVENT_TRACING)");
+}
+
+static int set(const char *file, const char *value)
+{
+	char path[512];
+	int fd, err;
+
+	snprintf(path, sizeof(path), "%s/%s", instance, file);
+	fd = open(path, O_WRONLY);
+	err = fd < 0 || write(fd, value, strlen(value)) < 0 ? errno : 0;
+	if (fd >= 0)
+		close(fd);
+	if (!err)
+		return 0;
+	snprintf(path, sizeof(path), "cannot write '%s' to %s/%s", value, instance, file);
+	return complain(path, strerror(err));
+}
+
+/* Those of runs that were killed outright. One that is in use can't be removed. */
+static void remove_stale(void)
+{
+	char path[768];
+	struct dirent *d;
+	DIR *dir;
+
+	snprintf(path, sizeof(path), "%s/instances", tracefs);
+	dir = opendir(path);
+	while (dir && (d = readdir(dir))) {
+		if (strncmp(d->d_name, INSTANCE, strlen(INSTANCE)) ||
+		    !kill(atoi(d->d_name + strlen(INSTANCE)), 0) || errno != ESRCH)
+			continue;
+		snprintf(path, sizeof(path), "%s/instances/%s", tracefs, d->d_name);
+		rmdir(path);
+	}
+	if (dir)
+		closedir(dir);
+}
+
+static int make_instance(void)
+{
+	remove_stale();
+	snprintf(instance, sizeof(instance), "%s/instances/" INSTANCE "%d", tracefs, getpid());
+	if (!mkdir(instance, 0700))
+		return 0;
+	complain(instance, strerror(errno));
+	*instance = 0;
+	return -1;
+}
+
+static int start(__u32 prog_id, const char *buffer_kb)
+{
+	char filter[32], path[512];
+
+	if (buffer_kb && set("buffer_size_kb", buffer_kb))
+		return -1;
+	snprintf(filter, sizeof(filter), "id==%u", prog_id);
+	if (prog_id && set(EVENT "/filter", filter))
+		return -1;
+	snprintf(path, sizeof(path), "%s/trace_pipe", instance);
+	pipe_fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+	if (pipe_fd < 0)
+		return complain(path, strerror(errno));
+	return set(EVENT "/enable", "1");
+}
+
+/**
+ * trace_open() - trace throws
+ * @prog_id: of this program only; 0 for all
+ * @buffer_kb: size of the buffer of each processor, NULL for the kernel's own
+ */
+int trace_open(__u32 prog_id, const char *buffer_kb)
+{
+	if (geteuid())
+		return complain("tracefs and programs are root's to look at", "run it as root");
+	if (find_tracefs() || check_event() || make_instance())
+		return -1;
+	if (!start(prog_id, buffer_kb))
+		return 0;
+	trace_close();
+	return -1;
+}
+
+int trace_fd(void)
+{
+	return pipe_fd;
+}
+
+/* No more events; those that are there can still be read */
+int trace_stop(void)
+{
+	return set(EVENT "/enable", "0");
+}
+
+unsigned long trace_lost(void)
+{
+	unsigned long lost = 0, n;
+	char path[512], line[128];
+	FILE *f;
+
+	for (long cpu = 0; cpu < sysconf(_SC_NPROCESSORS_CONF); cpu++) {
+		snprintf(path, sizeof(path), "%s/per_cpu/cpu%ld/stats", instance, cpu);
+		f = fopen(path, "r");
+		while (f && fgets(line, sizeof(line), f))
+			if (sscanf(line, "overrun: %lu", &n) == 1 ||
+			    sscanf(line, "commit overrun: %lu", &n) == 1 ||
+			    sscanf(line, "dropped events: %lu", &n) == 1)
+				lost += n;
+		if (f)
+			fclose(f);
+	}
+	return lost;
+}
+
+void trace_close(void)
+{
+	if (pipe_fd >= 0)
+		close(pipe_fd);
+	pipe_fd = -1;
+	if (*instance && rmdir(instance))
+		complain(instance, strerror(errno));
+	*instance = 0;
+}
