@@ -26,7 +26,7 @@ bench_objects := $(patsubst tests/bench/%.bpf.c,$(BUILD)/bench/%.bpf.o,$(wildcar
 assert_objects := $(patsubst %,$(BUILD)/tests/cases_%.bpf.o,u8 s8 u16 s16 u32 s32 u64 s64) \
 	$(BUILD)/tests/other.bpf.o
 bench_programs := $(addprefix $(BUILD)/bench/,bench prologue corpus)
-programs := $(addprefix $(BUILD)/tests/,runner canary special life)
+programs := $(addprefix $(BUILD)/tests/,runner canary special life fuzz)
 
 .DEFAULT_GOAL := help
 .PHONY: help run check check-debug setup kernel module tests shell clean
@@ -95,6 +95,10 @@ $(BUILD)/tests/runner: tests/runner.c | $(BUILD)/tests
 
 $(BUILD)/tests/canary $(BUILD)/tests/special $(BUILD)/tests/life: $(BUILD)/tests/%: tests/%.c tests/builder.c tests/builder.h \
 		tests/kmod/test.h | $(BUILD)/tests
+	$(link)
+
+$(BUILD)/tests/fuzz: $(wildcard tests/fuzz/*.[ch]) tests/builder.c tests/builder.h tests/kmod/test.h \
+		| $(BUILD)/tests
 	$(link)
 
 $(BUILD)/bench/%.bpf.o: tests/bench/%.bpf.c bpf/bpf_exceptions.h | $(BUILD)/bench

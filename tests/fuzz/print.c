@@ -1,0 +1,111 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* Descriptions for people */
+#include "program.h"
+
+static const char *const kinds[] = { "xdp", "freplace", "fentry", "fexit" };
+static const char *const sigs[] = { "ctx", "ctx, x", "x", "index", "map", "cookie" };
+static const char *const helpers[] = { "prandom", "ktime", "cpu", "ringbuf", "lookup", "hash lookup",
+				       "hash update" };
+static const char *const cookies[] = { "constant", "imm", "x", "canary" };
+
+static void print_step(FILE *to, const struct step *s)
+{
+	fprintf(to, "#\t\t");
+	if (s->cond == IF_X_ABOVE)
+		fprintf(to, "if x > %d: ", s->limit);
+	if (s->cond == IF_INPUT)
+		fprintf(to, "if in[%d] == %d: ", s->input, s->limit);
+	switch (s->kind) {
+	case STEP_LOG:
+		fprintf(to, "log x + %llu\n", s->value);
+		break;
+	case STEP_CALL:
+		fprintf(to, "x += func%d(x + %d)\n", s->which, s->add);
+		break;
+	case STEP_HELPER:
+		fprintf(to, "helper %s\n", helpers[s->which]);
+		break;
+	case STEP_LOOP:
+		fprintf(to, "x += bpf_loop(%d, func%d)\n", s->add, s->which);
+		break;
+	case STEP_EACH:
+		fprintf(to, "x += bpf_for_each_map_elem(func%d)\n", s->which);
+		break;
+	case STEP_THROW:
+		fprintf(to, "throw %s %#llx\n", cookies[s->which], s->value);
+		break;
+	case STEP_TAIL_CALL:
+		if (s->from_input)
+			fprintf(to, "tail call in[%d]\n", s->input);
+		else
+			fprintf(to, "tail call %d\n", s->which);
+		break;
+	case STEP_NEST:
+		fprintf(to, "nested program\n");
+		break;
+	case STEP_RETURN:
+		fprintf(to, "return\n");
+		break;
+	default:
+		fprintf(to, "nothing\n");
+	}
+}
+
+static void print_home(FILE *to, const char *what, int home)
+{
+	if (home >= HOME_REG)
+		fprintf(to, ", %s in r%d", what, home);
+	else if (home == HOME_STACK)
+		fprintf(to, ", %s on the stack", what);
+}
+
+static void print_func(FILE *to, const struct prog *p, int func)
+{
+	const struct func *f = &p->funcs[func];
+
+	fprintf(to, "#\t%s%s func%d(%s), level %d, stack %d", func == p->callback && func ?
+		"exception callback, " : "", f->global ? "global" : "static", func, sigs[f->sig],
+		f->level, f->stack);
+	print_home(to, "x", f->home_x);
+	print_home(to, "ctx", f->home_ctx);
+	for (int i = 0; i < 4; i++)
+		if (f->canaries & 1 << i)
+			fprintf(to, ", canary in r%d", 6 + i);
+	fprintf(to, "%s\n", f->bare ? ", bare" : "");
+	for (int i = 0; i < f->nr_steps; i++)
+		print_step(to, &f->steps[i]);
+	if (f->nr_steps && f->no_exit && !func_returns(p, func))
+		fprintf(to, "#\t\t(no exit behind what never returns)\n");
+	else
+		fprintf(to, "#\t\treturn x + %d\n", f->ret_add);
+}
+
+void print_testcase(FILE *to, const struct testcase *c)
+{
+	for (int i = 0; i < RUNS; i++) {
+		const struct run *run = &c->runs[i];
+
+		if (run->skip)
+			continue;
+		fprintf(to, "#   run %d: context %d, in:", i, run->context);
+		for (int j = 0; j < INPUTS; j++)
+			fprintf(to, " %llu", run->in[j]);
+		fprintf(to, "\n");
+	}
+	for (int i = 0; i < PROGS; i++) {
+		const struct prog *p = &c->progs[i];
+
+		if (!p->present)
+			continue;
+		fprintf(to, "#   program %d, %s", i, kinds[p->kind]);
+		if (p->kind != PROG_XDP)
+			fprintf(to, " on func%d of program %d", p->on_func, p->on_prog);
+		if (p->callback)
+			fprintf(to, ", callback set %s", p->callback_at == CB_AT_START ? "first" :
+				p->callback_at == CB_AT_END ? "last" : "where it never gets");
+		fprintf(to, "\n");
+		for (int j = 0; j < p->nr_funcs; j++)
+			if (func_reachable(p, j))
+				print_func(to, p, j);
+	}
+}
