@@ -376,12 +376,31 @@ static bool taken(const struct testcase *c, int prog, int func, int kind)
 	return false;
 }
 
+/*
+ * The kernel doesn't move what it knows of functions (func_info_aux) along where it takes dead
+ * ones out. What it then takes for the function's own is that of another one, and it matters
+ * where that is a helper's callback, whose arguments its BTF doesn't tell.
+ */
+static bool has_stale_info(const struct prog *p)
+{
+	bool dead = false, callback = false;
+
+	for (int i = 0; i < p->nr_funcs; i++) {
+		if (!func_reachable(p, i))
+			continue;
+		dead |= !func_live(p, i);
+		callback |= p->funcs[i].sig == SIG_LOOP || p->funcs[i].sig == SIG_EACH;
+	}
+	return dead && callback;
+}
+
 static bool may_attach(const struct testcase *c, int prog, int func, int kind)
 {
 	const struct prog *p = &c->progs[prog];
 	const struct func *f = &p->funcs[func];
 
-	if (!p->present || !func_live(p, func) || taken(c, prog, func, kind))
+	if (!p->present || !func_live(p, func) || taken(c, prog, func, kind) ||
+	    has_stale_info(p))
 		return false;
 	if (kind == PROG_EXT)
 		return prog == MAIN && func && f->global && func_returns(p, func) &&
@@ -389,25 +408,43 @@ static bool may_attach(const struct testcase *c, int prog, int func, int kind)
 	return (f->sig == SIG_CTX || f->sig == SIG_X || f->sig == SIG_MAIN) && p->kind == PROG_XDP;
 }
 
+static void attach_to(struct maker *m, int number, int kind, int on_prog, int on_func)
+{
+	int sig = m->c->progs[on_prog].funcs[on_func].sig;
+
+	make_prog(m, number, kind, kind == PROG_EXT ? sig : SIG_MAIN);
+	m->p->on_prog = on_prog;
+	m->p->on_func = on_func;
+	m->p->on_sig_x = sig == SIG_X;
+}
+
+/* fentry where there is fexit, and the other way: the trampoline does more than for one */
+static bool attach_beside(struct maker *m, int number)
+{
+	const struct prog *beside = &m->c->progs[number - 1];
+	int kind = beside->kind == PROG_FENTRY ? PROG_FEXIT : PROG_FENTRY;
+
+	if (number == ATTACHED || !beside->present || beside->kind == PROG_EXT ||
+	    !may_attach(m->c, beside->on_prog, beside->on_func, kind))
+		return false;
+	attach_to(m, number, kind, beside->on_prog, beside->on_func);
+	return true;
+}
+
 static void make_attached(struct maker *m, int number)
 {
 	static const int kinds[] = { PROG_EXT, PROG_FENTRY, PROG_FEXIT, PROG_FEXIT };
-	int found[FUNCS_MAX], cnt = 0, kind = kinds[below(m, 4)], on_prog = MAIN, sig = SIG_MAIN;
+	int found[FUNCS_MAX], cnt = 0, kind = kinds[below(m, 4)], on_prog = MAIN;
 
+	if (chance(m, 50) && attach_beside(m, number))
+		return;
 	if (chance(m, 30) && kind != PROG_EXT)
 		on_prog = below(m, ATTACHED);
 	for (int i = 0; i < m->c->progs[on_prog].nr_funcs; i++)
 		if (may_attach(m->c, on_prog, i, kind))
 			found[cnt++] = i;
-	if (!cnt)
-		return;
-	cnt = found[below(m, cnt)];
-	if (kind == PROG_EXT)
-		sig = m->c->progs[on_prog].funcs[cnt].sig;
-	make_prog(m, number, kind, sig);
-	m->p->on_prog = on_prog;
-	m->p->on_func = cnt;
-	m->p->on_sig_x = m->c->progs[on_prog].funcs[cnt].sig == SIG_X;
+	if (cnt)
+		attach_to(m, number, kind, on_prog, found[below(m, cnt)]);
 }
 
 /* --- what they run with ---------------------------------------------------------- */
@@ -461,7 +498,7 @@ static void try_generate(struct testcase *c, struct maker *m)
 	}
 	if (has_step(&progs[MAIN], STEP_NEST))
 		make_prog(m, NESTED, PROG_XDP, SIG_MAIN);
-	if (chance(m, 35))
+	if (chance(m, 45))
 		for (int i = ATTACHED; i < PROGS && chance(m, 70); i++)
 			make_attached(m, i);
 	make_runs(m);
