@@ -309,6 +309,33 @@ static void step_tail_call(struct emitter *em, const struct step *s)
 	check_canaries(em);
 }
 
+static void set_callback(struct emitter *em)
+{
+	builder_load_func(em->b, BPF_REG_1, em->e->number[em->p->callback]);
+	builder_call_kfunc(em->b, KFUNC_SET_CALLBACK);
+}
+
+/* Throw with a reference, in what is fine if it doesn't throw */
+static void throw_holding(struct emitter *em)
+{
+	int none, over;
+
+	builder_load_map(em->b, BPF_REG_1, em->maps->ringbuf);
+	emit(em, MOV_IMM(BPF_REG_2, 8));
+	emit(em, MOV_IMM(BPF_REG_3, 0));
+	emit(em, CALL_HELPER(BPF_FUNC_ringbuf_reserve));
+	none = leap(em, JUMP_IMM(BPF_JEQ, BPF_REG_0, 0, 0));
+	load_field(em, BPF_REG_3, offsetof(struct state, in[1]));
+	over = leap(em, JUMP_IMM(BPF_JNE, BPF_REG_3, 1, 0));
+	emit(em, MOV_IMM(BPF_REG_1, 7));
+	builder_call_kfunc(em->b, KFUNC_THROW);
+	land(em, over);
+	emit(em, MOV_REG(BPF_REG_1, BPF_REG_0));
+	emit(em, MOV_IMM(BPF_REG_2, 0));
+	emit(em, CALL_HELPER(BPF_FUNC_ringbuf_discard));
+	land(em, none);
+}
+
 static bool returns_zero(const struct emitter *em)
 {
 	return em->f->sig == SIG_LOOP || em->f->sig == SIG_EACH ||
@@ -362,6 +389,12 @@ static void emit_step(struct emitter *em, const struct step *s)
 	case STEP_RETURN:
 		emit_return(em, false);
 		break;
+	case STEP_SET_CALLBACK:
+		set_callback(em);
+		break;
+	case STEP_THROW_HOLDING:
+		throw_holding(em);
+		break;
 	}
 }
 
@@ -386,12 +419,6 @@ static int emit_condition(struct emitter *em, const struct step *s)
 }
 
 /* --- functions ---------------------------------------------------------------------- */
-
-static void set_callback(struct emitter *em)
-{
-	builder_load_func(em->b, BPF_REG_1, em->e->number[em->p->callback]);
-	builder_call_kfunc(em->b, KFUNC_SET_CALLBACK);
-}
 
 /* Main's x, in r2: the input, the watched function's argument, or its value */
 static void load_main_x(struct emitter *em, int watched_args)

@@ -12,7 +12,7 @@
 #include "execute.h"
 #include "../kmod/test.h"
 
-struct maps maps;
+struct maps maps = { .jump_table = -1 };
 int device;
 char why[8192];
 

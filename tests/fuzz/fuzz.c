@@ -8,6 +8,10 @@
  *
  *   programs SEED COUNT	generated programs; what each has to do is known
  *   one SEED			one of them, by the seed that a failure was reported with
+ *   forbidden SEED COUNT	the same with one thing in them that the verifier has to refuse
+ *   mutants SEED COUNT		the same with instructions changed at random: the verifier refuses
+ *				them, or they run, and leave their caller's registers alone
+ *   objects SEED COUNT FILE...	COUNT such changes of each tc program of object files; comes last
  *
  * SEED: a number, or "fresh" for one that is different each time. Run by tests/check on a
  * machine with both modules; the kernel's log has the seed of each program before it runs.
@@ -23,6 +27,7 @@
 #include <unistd.h>
 #include "execute.h"
 #include "fuzz.h"
+#include "mutate.h"
 #include "random.h"
 
 #define MISMATCHES_MAX 5 /* that are shown; then the batch ends */
@@ -111,9 +116,40 @@ static __u64 parse_seed(const char *text)
 	return seed >> 32;
 }
 
+/* A batch that is known by its first word. @argv: seed, count and more. Return: words used */
+static int run_batch(const char *what, char **argv, int argc, bool *ok, char *name, int size)
+{
+	const char *kind = strcmp(argv[0], "fresh") ? "fixed" : "fresh";
+	__u64 seed = parse_seed(argv[0]);
+	int count = argc > 1 ? atoi(argv[1]) : 0;
+	struct stats stats = {};
+
+	if (!strcmp(what, "one")) {
+		*ok = run_one(seed, &stats);
+		print_stats(&stats);
+		snprintf(name, size, "program of seed %#llx", seed);
+		return 1;
+	}
+	if (count <= 0)
+		return 0;
+	snprintf(name, size, "%s seed %llu, %d %s", kind, seed, count, what);
+	if (!strcmp(what, "programs"))
+		*ok = run_programs(seed, count);
+	else if (!strcmp(what, "forbidden"))
+		*ok = run_forbidden(seed, count);
+	else if (!strcmp(what, "mutants"))
+		*ok = run_mutants(seed, count);
+	else if (!strcmp(what, "objects") && argc > 2)
+		*ok = run_objects(seed, count, argv + 2, argc - 2);
+	else
+		return 0;
+	return strcmp(what, "objects") ? 2 : argc;
+}
+
 static int usage(void)
 {
-	fprintf(stderr, "usage: fuzz [programs SEED COUNT | one SEED]...\n");
+	fprintf(stderr, "usage: fuzz [programs|forbidden|mutants SEED COUNT]... [one SEED]...\n"
+		"            [objects SEED COUNT FILE...]\n");
 	return 2;
 }
 
@@ -127,26 +163,13 @@ int main(int argc, char **argv)
 		return usage();
 	printf("KTAP version 1\n");
 	for (int i = 1; i + 1 < argc; num++) {
-		__u64 seed = parse_seed(argv[i + 1]);
-		int count = i + 2 < argc ? atoi(argv[i + 2]) : 0;
+		bool ok = false;
 		char name[96];
-		bool ok;
+		int words = run_batch(argv[i], argv + i + 1, argc - i - 1, &ok, name, sizeof(name));
 
-		if (!strcmp(argv[i], "one")) {
-			struct stats stats = {};
-
-			ok = run_one(seed, &stats);
-			print_stats(&stats);
-			snprintf(name, sizeof(name), "program of seed %#llx", seed);
-			i += 2;
-		} else if (!strcmp(argv[i], "programs") && count) {
-			ok = run_programs(seed, count);
-			snprintf(name, sizeof(name), "%s seed %llu, %d random programs",
-				 strcmp(argv[i + 1], "fresh") ? "fixed" : "fresh", seed, count);
-			i += 3;
-		} else {
+		if (!words)
 			return usage();
-		}
+		i += 1 + words;
 		failed += !ok;
 		printf("%s %d fuzz/%d - %s\n", ok ? "ok" : "not ok", num + 1, num + 1, name);
 		fflush(stdout);

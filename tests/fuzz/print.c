@@ -46,6 +46,12 @@ static void print_step(FILE *to, const struct step *s)
 	case STEP_RETURN:
 		fprintf(to, "return\n");
 		break;
+	case STEP_SET_CALLBACK:
+		fprintf(to, "set the callback\n");
+		break;
+	case STEP_THROW_HOLDING:
+		fprintf(to, "throw with a reference\n");
+		break;
 	default:
 		fprintf(to, "nothing\n");
 	}

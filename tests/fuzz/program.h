@@ -48,6 +48,9 @@ enum step_kind {
 	STEP_TAIL_CALL,
 	STEP_NEST,	/* another program runs here, or interrupts */
 	STEP_RETURN,
+	/* what the verifier has to refuse, see mutate.c */
+	STEP_SET_CALLBACK,
+	STEP_THROW_HOLDING,
 };
 
 enum cond { ALWAYS, IF_X_ABOVE, IF_INPUT };
