@@ -29,7 +29,7 @@ bench_programs := $(addprefix $(BUILD)/bench/,bench prologue corpus)
 programs := $(addprefix $(BUILD)/tests/,runner canary special life fuzz)
 
 .DEFAULT_GOAL := help
-.PHONY: help run check check-debug setup kernel module tests shell clean
+.PHONY: help run check check-debug fuzz setup kernel module tests shell clean
 
 help: ## list the targets
 	@echo 'BPF exceptions for Linux 6.1. Targets:'
@@ -47,7 +47,10 @@ check: setup ## all tests; the results are in build/check.tap
 	@tests/check
 
 check-debug: setup ## the tests that run in the kernel, on one with KASAN, lockdep and the like
-	@KERNEL_CONFIG=debug MEM=2G tests/check bpf canary special life
+	@KERNEL_CONFIG=debug MEM=2G tests/check bpf canary special fuzz life
+
+fuzz: setup ## COUNT= random programs (default 1000) of SEED= (default: fresh), see tests/fuzz/run
+	@tests/fuzz/run
 
 setup: ## have the Debian packages that all this needs
 	@scripts/setup
