@@ -42,10 +42,16 @@ static struct job outer, nested;
 static u32 nested_context;
 static u64 fake_ctx[32];
 
-static void run_job(struct job *job)
+static void call_job(struct job *job)
 {
 	job->call.ctx = fake_ctx;
 	call_with_canaries(&job->call);
+}
+
+/* Not in NMI: complete() takes a lock */
+static void run_job(struct job *job)
+{
+	call_job(job);
 	complete(&job->done);
 }
 
@@ -74,8 +80,7 @@ static int handle_nmi(unsigned int cmd, struct pt_regs *regs)
 
 	if (!job)
 		return NMI_DONE;
-	job->call.ctx = fake_ctx;
-	call_with_canaries(&job->call);
+	call_job(job);
 	WRITE_ONCE(job->in_nmi, false);
 	return NMI_HANDLED;
 }
@@ -133,7 +138,7 @@ noinline void bpf_test_nest(void)
 	if (nested_context == IN_NMI)
 		run_in_nmi(&nested);
 	else
-		run_job(&nested);
+		call_job(&nested);
 }
 
 static long run(struct test_run *run)
@@ -213,7 +218,6 @@ static int __init test_init(void)
 	int err;
 
 	init_completion(&outer.done);
-	init_completion(&nested.done);
 	err = register_btf_kfunc_id_set(BPF_PROG_TYPE_XDP, &test_kfunc_set);
 	if (err)
 		return err;
