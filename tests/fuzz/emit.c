@@ -425,7 +425,7 @@ static void load_main_x(struct emitter *em, int watched_args)
 {
 	if (em->p->kind == PROG_FEXIT)
 		emit(em, LOAD(BPF_REG_2, BPF_REG_1, 8 * watched_args));
-	else if (em->p->kind == PROG_FENTRY && em->p->on_func)
+	else if (em->p->kind == PROG_FENTRY && em->p->on_sig != SIG_MAIN)
 		emit(em, LOAD(BPF_REG_2, BPF_REG_1, 8 * (watched_args - 1)));
 	else if (em->p->kind == PROG_FENTRY)
 		emit(em, MOV_IMM(BPF_REG_2, 0));
@@ -504,7 +504,7 @@ static void emit_func(struct emitter *em, int watched_args)
 void emit_prog(struct emitted *e, const struct prog *p, const struct maps *maps)
 {
 	struct emitter em = { .e = e, .b = &e->b, .p = p, .maps = maps };
-	int watched_args = p->on_func ? 2 : 1;
+	int watched_args = p->on_sig == SIG_CTX ? 2 : 1;
 
 	builder_init(&e->b);
 	e->b.funcs[0].ctx = p->funcs[0].sig != SIG_X;
@@ -517,8 +517,6 @@ void emit_prog(struct emitted *e, const struct prog *p, const struct maps *maps)
 		e->number[i] = builder_func(&e->b, func_args(&p->funcs[i]), p->funcs[i].global);
 		e->b.funcs[e->number[i]].ctx = p->funcs[i].sig == SIG_CTX;
 	}
-	if (p->on_sig_x)
-		watched_args = 1;
 	for (em.func = 0; em.func < p->nr_funcs; em.func++) {
 		em.f = &p->funcs[em.func];
 		if (e->number[em.func] >= 0)

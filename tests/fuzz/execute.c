@@ -259,29 +259,52 @@ static enum verdict run_one(const struct testcase *c, int number, const struct l
 	return verdict;
 }
 
+/* Write 0 or another digit to a file, if it isn't what was written last */
+static void set(const char *path, bool *is, bool to, char on)
+{
+	char value = to ? on : '0';
+	int fd;
+
+	if (*is == to)
+		return;
+	fd = open(path, O_WRONLY);
+	if (fd < 0 || write(fd, &value, 1) != 1) {
+		fprintf(stderr, "fuzz: cannot write to %s: %s\n", path, strerror(errno));
+		exit(2);
+	}
+	close(fd);
+	*is = to;
+}
+
 enum verdict execute(const struct testcase *c, struct stats *stats)
 {
+	static bool blinds, traces;
 	enum verdict verdict;
 	struct loaded l;
 
 	memset(&l, 0xff, sizeof(l));
 	why[0] = 0;
+	set("/proc/sys/net/core/bpf_jit_harden", &blinds, c->blinded, '2');
+	set("/sys/kernel/tracing/events/bpf_exceptions/bpf_throw/enable", &traces, c->traced, '1');
 	verdict = load_all(c, &l, stats);
 	for (int i = 0; i < RUNS && verdict == RIGHT; i++)
 		if (!c->runs[i].skip)
 			verdict = run_one(c, i, &l, stats);
 	unload(&l);
-	if (stats)
+	if (stats) {
 		stats->programs++;
+		stats->blinded += c->blinded;
+		stats->traced += c->traced;
+	}
 	return verdict;
 }
 
 void print_stats(const struct stats *s)
 {
-	printf("# %d programs, %d instructions on average, %d attached; %d runs (%d process, "
-	       "%d softirq, %d hardirq, %d NMI)\n", s->programs, s->insns / (s->programs ?: 1),
-	       s->attached, s->runs, s->in_context[0], s->in_context[1], s->in_context[2],
-	       s->in_context[3]);
+	printf("# %d programs, %d instructions on average, %d attached, %d blinded, %d traced\n",
+	       s->programs, s->insns / (s->programs ?: 1), s->attached, s->blinded, s->traced);
+	printf("# %d runs: %d process, %d softirq, %d hardirq, %d NMI\n", s->runs,
+	       s->in_context[0], s->in_context[1], s->in_context[2], s->in_context[3]);
 	printf("# runs that threw: %d; deepest throw, in frames below main:", s->threw);
 	for (int i = 0; i < LEVELS; i++)
 		printf(" %d", s->depth[i]);
@@ -371,6 +394,10 @@ void minimise(struct testcase *c, enum verdict verdict)
 		c->runs[i].skip = true;
 		keep(c, before, verdict);
 	}
+	c->blinded = false;
+	keep(c, before, verdict);
+	c->traced = false;
+	keep(c, before, verdict);
 	while (changed) {
 		changed = false;
 		for (int i = PROGS - 1; i >= 0; i--) {

@@ -405,7 +405,7 @@ static bool may_attach(const struct testcase *c, int prog, int func, int kind)
 	if (kind == PROG_EXT)
 		return prog == MAIN && func && f->global && func_returns(p, func) &&
 		       (f->sig == SIG_CTX || f->sig == SIG_X);
-	return (f->sig == SIG_CTX || f->sig == SIG_X || f->sig == SIG_MAIN) && p->kind == PROG_XDP;
+	return (f->sig == SIG_CTX || f->sig == SIG_X || f->sig == SIG_MAIN) && !is_watcher(p);
 }
 
 static void attach_to(struct maker *m, int number, int kind, int on_prog, int on_func)
@@ -415,7 +415,7 @@ static void attach_to(struct maker *m, int number, int kind, int on_prog, int on
 	make_prog(m, number, kind, kind == PROG_EXT ? sig : SIG_MAIN);
 	m->p->on_prog = on_prog;
 	m->p->on_func = on_func;
-	m->p->on_sig_x = sig == SIG_X;
+	m->p->on_sig = sig;
 }
 
 /* fentry where there is fexit, and the other way: the trampoline does more than for one */
@@ -439,7 +439,7 @@ static void make_attached(struct maker *m, int number)
 	if (chance(m, 50) && attach_beside(m, number))
 		return;
 	if (chance(m, 30) && kind != PROG_EXT)
-		on_prog = below(m, ATTACHED);
+		on_prog = below(m, number);
 	for (int i = 0; i < m->c->progs[on_prog].nr_funcs; i++)
 		if (may_attach(m->c, on_prog, i, kind))
 			found[cnt++] = i;
@@ -502,6 +502,8 @@ static void try_generate(struct testcase *c, struct maker *m)
 		for (int i = ATTACHED; i < PROGS && chance(m, 70); i++)
 			make_attached(m, i);
 	make_runs(m);
+	c->blinded = chance(m, 10);
+	c->traced = chance(m, 10);
 }
 
 void generate(struct testcase *c, __u64 seed)

@@ -66,7 +66,7 @@ static __u64 enter_func(struct machine *m, struct boundary *b, int func, __u64 x
 	}
 	m->out->watched += !!fentry + !!fexit;
 	if (fentry)
-		run_prog(m, fentry, func ? x : 0, true);
+		run_prog(m, fentry, x, true);
 	b->through_fexit += !!fexit;
 	ret = call_func(m, b, func, x);
 	if (b->thrown)
@@ -199,13 +199,13 @@ static __u64 run_prog(struct machine *m, int number, __u64 x, bool entered)
 	int fentry = 0, fexit = 0;
 	__u64 ret;
 
-	if (entered && b.p->kind == PROG_XDP) {
+	if (entered) {
 		fentry = attached_to(m, number, 0, PROG_FENTRY);
 		fexit = attached_to(m, number, 0, PROG_FEXIT);
 		m->out->watched += !!fentry + !!fexit;
 	}
 	if (fentry)
-		run_prog(m, fentry, 0, true);
+		run_prog(m, fentry, b.p->kind == PROG_EXT ? x : 0, true);
 	ret = call_func(m, &b, 0, x);
 	if (b.thrown && b.p->callback) {
 		m->out->callbacks++;

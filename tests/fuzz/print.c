@@ -88,6 +88,8 @@ static void print_func(FILE *to, const struct prog *p, int func)
 
 void print_testcase(FILE *to, const struct testcase *c)
 {
+	fprintf(to, "#   %s, %s\n", c->blinded ? "blinded" : "not blinded",
+		c->traced ? "traced" : "not traced");
 	for (int i = 0; i < RUNS; i++) {
 		const struct run *run = &c->runs[i];
 

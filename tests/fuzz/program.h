@@ -124,7 +124,7 @@ struct prog {
 	__u8 callback;		/* which it is, 0: none */
 	__u8 callback_at;
 	__u8 on_prog, on_func;	/* what it is attached to */
-	bool on_sig_x;		/* which has no context */
+	__u8 on_sig;		/* that function's signature */
 	struct func funcs[FUNCS_MAX];
 };
 
@@ -140,6 +140,8 @@ struct run {
 
 struct testcase {
 	__u64 seed;
+	bool blinded;	/* bpf_jit_harden is on when it is loaded */
+	bool traced;	/* somebody listens to the trace event when it runs */
 	struct prog progs[PROGS];
 	struct run runs[RUNS];
 };
