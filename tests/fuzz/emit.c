@@ -81,13 +81,20 @@ static void lay_out(struct emitter *em)
 {
 	int whole = em->f->stack / 8 * 8, used = 0;
 
-	em->x_slot = em->ctx_slot = em->canary_slot = em->key_slot = NO_SLOT;
+	em->x_slot = NO_SLOT;
+	em->ctx_slot = NO_SLOT;
+	em->canary_slot = NO_SLOT;
+	em->key_slot = NO_SLOT;
 	if (em->f->bare)
 		return;
-	if (em->f->home_x == HOME_STACK)
-		em->x_slot = used += 8;
-	if (em->f->home_ctx == HOME_STACK)
-		em->ctx_slot = used += 8;
+	if (em->f->home_x == HOME_STACK) {
+		used += 8;
+		em->x_slot = used;
+	}
+	if (em->f->home_ctx == HOME_STACK) {
+		used += 8;
+		em->ctx_slot = used;
+	}
 	if (whole >= used + 8)
 		em->canary_slot = whole;
 	if (whole >= used + 16)
@@ -521,53 +528,5 @@ void emit_prog(struct emitted *e, const struct prog *p, const struct maps *maps)
 		em.f = &p->funcs[em.func];
 		if (e->number[em.func] >= 0)
 			emit_func(&em, watched_args);
-	}
-}
-
-/* --- for people ----------------------------------------------------------------------- */
-
-void print_insns(FILE *to, const struct builder *b)
-{
-	static const char *const alu[] = { "+=", "-=", "*=", "/=", "|=", "&=", "<<=", ">>=",
-					   "neg", "%=", "^=", "=", "s>>=", "end", "?", "?" };
-	static const char *const jmp[] = { "goto", "==", ">", ">=", "&", "!=", "s>", "s>=",
-					   "call", "exit", "<", "<=", "s<", "s<=", "?", "?" };
-
-	for (int i = 0; i < b->cnt; i++) {
-		struct bpf_insn in = b->insns[i];
-		int class = BPF_CLASS(in.code), op = BPF_OP(in.code) >> 4;
-
-		for (int j = 0; j < b->nr_funcs; j++)
-			if (b->funcs[j].start == i)
-				fprintf(to, "#\tfunc%d (%s):\n", j,
-					b->funcs[j].global ? "global" : "static");
-		fprintf(to, "#\t%3d: %02x %x %x %04hx %08x  ", i, in.code, in.dst_reg, in.src_reg,
-			in.off, in.imm);
-		if (class == BPF_ALU64 && BPF_SRC(in.code) == BPF_X)
-			fprintf(to, "r%d %s r%d\n", in.dst_reg, alu[op], in.src_reg);
-		else if (class == BPF_ALU64)
-			fprintf(to, "r%d %s %d\n", in.dst_reg, alu[op], in.imm);
-		else if (class == BPF_LDX)
-			fprintf(to, "r%d = *(r%d %+d)\n", in.dst_reg, in.src_reg, in.off);
-		else if (class == BPF_STX)
-			fprintf(to, "*(r%d %+d) = r%d\n", in.dst_reg, in.off, in.src_reg);
-		else if (class == BPF_ST)
-			fprintf(to, "*(r%d %+d) = %d\n", in.dst_reg, in.off, in.imm);
-		else if (class == BPF_LD)
-			fprintf(to, "r%d = %s%d ll\n", in.dst_reg, in.src_reg == BPF_PSEUDO_FUNC ?
-				"func" : in.src_reg ? "map " : "", in.imm);
-		else if (in.code == (BPF_JMP | BPF_CALL))
-			fprintf(to, "call %s%d\n", in.src_reg == BPF_PSEUDO_CALL ? "func" :
-				in.src_reg ? "kfunc " : "helper ", in.imm);
-		else if (in.code == (BPF_JMP | BPF_EXIT))
-			fprintf(to, "exit\n");
-		else if (class == BPF_JMP && !op)
-			fprintf(to, "goto %+d\n", in.off);
-		else if (class == BPF_JMP && BPF_SRC(in.code) == BPF_X)
-			fprintf(to, "if r%d %s r%d goto %+d\n", in.dst_reg, jmp[op], in.src_reg, in.off);
-		else if (class == BPF_JMP)
-			fprintf(to, "if r%d %s %d goto %+d\n", in.dst_reg, jmp[op], in.imm, in.off);
-		else
-			fprintf(to, "\n");
 	}
 }

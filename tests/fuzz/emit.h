@@ -20,6 +20,7 @@ struct emitted {
 };
 
 void emit_prog(struct emitted *e, const struct prog *p, const struct maps *maps);
+/* For people; in print.c */
 void print_insns(FILE *to, const struct builder *b);
 
 #endif /* _FUZZ_EMIT_H */

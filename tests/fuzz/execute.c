@@ -115,7 +115,7 @@ static enum verdict load(const struct testcase *c, int number, struct loaded *l,
 
 		log_buf[0] = 0;
 		l->prog[number] = load_emitted(c, number, l, true);
-		return say(REFUSED, "program %d did not load, %s:\n%s", number, strerror(err),
+		return say(REFUSED, "program %d is refused, %s:\n%s", number, strerror(err),
 			   log_end());
 	}
 	for (int i = 0; i < p->nr_funcs; i++)
@@ -140,7 +140,7 @@ static enum verdict attach(const struct testcase *c, int number, struct loaded *
 	l->link[number] = bpf_link_create(l->prog[number], 0,
 					  p->kind == PROG_EXT ? 0 : types[p->kind], NULL);
 	if (l->link[number] < 0)
-		return say(REFUSED, "program %d did not attach: %s\n", number, strerror(errno));
+		return say(REFUSED, "program %d can't be attached: %s\n", number, strerror(errno));
 	if (stats)
 		stats->attached++;
 	return RIGHT;
@@ -198,16 +198,17 @@ static enum verdict compare(const struct test_run *got, const struct outcome *wa
 	if (got->ret != want->ret)
 		verdict = say(WRONG, "returned %#x, expected %#x\n", got->ret, want->ret);
 	if (got->bad)
-		verdict = say(WRONG, "the caller's registers changed: %#x (rbx, rbp, r12-r15, rsp)\n",
+		verdict = say(WRONG, "the caller's rbx, rbp, r12-r15 or rsp changed: bits %#x\n",
 			      got->bad);
 	if (state->bad)
-		verdict = say(WRONG, "function %llu found a canary changed, in r%llu (r10: the stack)\n",
+		verdict = say(WRONG, "func%llu found a canary changed, in r%llu (r10: the stack)\n",
 			      state->bad / 256 - 1, 6 + state->bad % 256);
 	if (want->nested && (got->nested_ret != want->nested_ret || got->nested_bad))
-		verdict = say(WRONG, "nested program returned %#x, expected %#x; registers %#x\n",
+		verdict = say(WRONG, "the nested one returned %#x, expected %#x; registers %#x\n",
 			      got->nested_ret, want->nested_ret, got->nested_bad);
 	if (state->seq != want->seq)
-		verdict = say(WRONG, "%llu entries in the log, expected %llu\n", state->seq, want->seq);
+		verdict = say(WRONG, "%llu entries in the log, expected %llu\n", state->seq,
+			      want->seq);
 	for (__u64 i = 0; i < want->seq && i < state->seq && i < LOG_SLOTS; i++)
 		if (state->log[i] != want->log[i])
 			return say(WRONG, "log entry %llu is %#llx, expected %#llx\n", i,
@@ -308,9 +309,10 @@ void print_stats(const struct stats *s)
 	printf("# runs that threw: %d; deepest throw, in frames below main:", s->threw);
 	for (int i = 0; i < LEVELS; i++)
 		printf(" %d", s->depth[i]);
-	printf("\n# runs with: exception callbacks %d, tail calls %d, fentry or fexit %d, throws "
-	       "through fexit %d, extensions %d, nested programs %d\n", s->callbacks,
-	       s->tail_calls, s->watched, s->through_fexit, s->extensions, s->nested);
+	printf("\n# runs with: exception callbacks %d, tail calls %d, fentry or fexit %d,\n",
+	       s->callbacks, s->tail_calls, s->watched);
+	printf("#   throws through fexit %d, extensions %d, nested programs %d\n",
+	       s->through_fexit, s->extensions, s->nested);
 }
 
 void print_case_insns(FILE *to, const struct testcase *c)

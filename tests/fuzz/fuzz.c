@@ -56,8 +56,10 @@ void progress(const char *what, int done, int count)
 {
 	static double begin, last;
 
-	if (!done)
-		begin = last = now();
+	if (!done) {
+		begin = now();
+		last = begin;
+	}
 	if (now() - last < 10)
 		return;
 	last = now();

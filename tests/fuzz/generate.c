@@ -11,12 +11,11 @@
 #include "../kmod/test.h"
 
 #define NO_TAIL_CALLS 1000 /* room for any stack */
-#define ROUND_UP(n, to) (((n) + (to) - 1) / (to) * (to))
 
 /* Of a function, for the verifier, which counts 32 bytes at least */
 static int stack_units(int stack)
 {
-	return ROUND_UP(stack ? stack : 1, 32);
+	return stack ? (stack + 31) / 32 * 32 : 32;
 }
 
 static bool is_watcher(const struct prog *p)
@@ -300,8 +299,10 @@ static void make_chain(struct maker *m)
 		sig = ctx && ((spine && m->p->funcs[spine].sig == SIG_CTX) || chance(m, 70)) ?
 		      SIG_CTX : SIG_X;
 		spine = make_func(m, sig, level, false, spine);
-		if (chance(m, 30) && m->p->nr_funcs < FUNCS_MAX - 4)
-			make_func(m, ctx && chance(m, 50) ? SIG_CTX : SIG_X, level, chance(m, 20), 0);
+		if (chance(m, 30) && m->p->nr_funcs < FUNCS_MAX - 4) {
+			sig = ctx && chance(m, 50) ? SIG_CTX : SIG_X;
+			make_func(m, sig, level, chance(m, 20), 0);
+		}
 	}
 	/* main is function 0, and made last */
 	sig = m->p->funcs[0].sig;
@@ -563,8 +564,9 @@ static int live_steps(const struct prog *p, const struct func *f)
 	for (int i = 0; i < f->nr_steps; i++) {
 		const struct step *s = &f->steps[i];
 
-		if (s->cond == ALWAYS && (s->kind == STEP_THROW ||
-		    (s->kind == STEP_CALL && !func_returns(p, s->which))))
+		if (s->cond != ALWAYS)
+			continue;
+		if (s->kind == STEP_THROW || (s->kind == STEP_CALL && !func_returns(p, s->which)))
 			return i + 1;
 	}
 	return f->nr_steps;

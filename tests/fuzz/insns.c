@@ -47,7 +47,7 @@ bool is_call(const struct bpf_insn *in, int src)
 }
 
 int choose_insn(struct random *r, const struct bpf_insn *insns, int cnt,
-		       bool (*wanted)(const struct bpf_insn *))
+		bool (*wanted)(const struct bpf_insn *))
 {
 	int start = random_below(r, cnt);
 

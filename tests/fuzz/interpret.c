@@ -113,8 +113,8 @@ static bool tail_call(struct machine *m, const struct step *s, __u64 *ret)
 
 static __u64 repeat(struct machine *m, struct boundary *b, const struct step *s)
 {
-	for (int i = 0; i < s->add; i++)
-		enter_func(m, b, s->which, s->kind == STEP_LOOP ? (__u64)i : m->run->in[EACH_INPUT]);
+	for (__u64 i = 0; i < s->add; i++)
+		enter_func(m, b, s->which, s->kind == STEP_LOOP ? i : m->run->in[EACH_INPUT]);
 	return s->add;
 }
 

@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: GPL-2.0-only
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -19,11 +18,9 @@ static char log_buf[1 << 20];
 
 static void make_jump_table(void)
 {
-	LIBBPF_OPTS(bpf_map_create_opts, opts);
-
 	if (maps.jump_table < 0)
 		maps.jump_table = bpf_map_create(BPF_MAP_TYPE_PROG_ARRAY, NULL, 4, 4,
-						 TAIL_OUTSIDE, &opts);
+						 TAIL_OUTSIDE, NULL);
 }
 
 /* --- what has to be refused ------------------------------------------------------- */
@@ -42,13 +39,20 @@ enum forbidden {
 static const struct {
 	const char *name, *refusal;
 } forbidden[] = {
-	[THROW_IN_HELPER_CALLBACK] = { "throw in a helper's callback", "cannot be called from callback" },
-	[THROW_IN_EXCEPTION_CALLBACK] = { "throw in the exception callback", "cannot be called from callback" },
-	[TAIL_CALL_IN_CALLBACK] = { "tail call in the exception callback", "cannot tail call within exception cb" },
-	[SET_TWICE] = { "callback set twice", "can only be called once to set exception callback" },
-	[SET_IN_SUBPROG] = { "callback set in a subprogram", "can only be called from main prog" },
-	[CALL_CALLBACK] = { "exception callback called", "cannot call exception cb directly" },
-	[THROW_HOLDING] = { "throw holding a reference", "Unreleased reference" },
+	[THROW_IN_HELPER_CALLBACK] = { "throw in a helper's callback",
+		"cannot be called from callback" },
+	[THROW_IN_EXCEPTION_CALLBACK] = { "throw in the exception callback",
+		"cannot be called from callback" },
+	[TAIL_CALL_IN_CALLBACK] = { "tail call in the exception callback",
+		"cannot tail call within exception cb" },
+	[SET_TWICE] = { "callback set twice",
+		"can only be called once to set exception callback" },
+	[SET_IN_SUBPROG] = { "callback set in a subprogram",
+		"can only be called from main prog" },
+	[CALL_CALLBACK] = { "exception callback called",
+		"cannot call exception cb directly" },
+	[THROW_HOLDING] = { "throw holding a reference",
+		"Unreleased reference" },
 };
 
 /* A function that the verifier is sure to look at, of the kind that is wanted; or 0 */
@@ -129,7 +133,8 @@ static bool forbid(struct random *r, struct prog *p, enum forbidden what)
 		func = in_callback(r, p);
 		s.kind = STEP_TAIL_CALL;
 		/* one that is global or called elsewhere is refused for its missing context */
-		return func == p->callback && !p->funcs[func].global && put_first(&p->funcs[func], s);
+		return func == p->callback && !p->funcs[func].global &&
+		       put_first(&p->funcs[func], s);
 	case SET_TWICE:
 		s.kind = STEP_SET_CALLBACK;
 		return p->callback_at == CB_AT_START && put_first(&p->funcs[0], s);
@@ -170,9 +175,10 @@ static bool try_forbidden(__u64 seed, int counts[FORBIDDEN])
 	printf("# seed %#llx: %s: %s, expected \"%s\"; again: fuzz forbidden %#llx 1\n", seed,
 	       forbidden[what].name, fd < 0 ? "refused for another reason" : "it loaded",
 	       forbidden[what].refusal, seed);
-	if (fd < 0)
-		printf("# errno %d: %.300s\n", errno, log_buf + (strlen(log_buf) > 300 ?
-							      strlen(log_buf) - 300 : 0));
+	if (fd < 0 && strlen(log_buf) > 300)
+		memmove(log_buf, log_buf + strlen(log_buf) - 300, 301);
+	for (char *line = strtok(log_buf, "\n"); fd < 0 && line; line = strtok(NULL, "\n"))
+		printf("#   %s\n", line);
 	close(fd);
 	memset(&testcase.progs[MAIN + 1], 0, (PROGS - 1) * sizeof(struct prog));
 	print_testcase(stdout, &testcase);
@@ -263,7 +269,7 @@ static bool fit_for_canaries(const struct builder *b)
 
 static bool test_run(int fd)
 {
-	char packet[64] = {};
+	static char packet[64];
 	LIBBPF_OPTS(bpf_test_run_opts, opts, .data_in = packet, .data_size_in = sizeof(packet),
 		    .repeat = 2);
 

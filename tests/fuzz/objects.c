@@ -69,7 +69,7 @@ static int prepare(struct bpf_program *prog, struct bpf_prog_load_opts *opts, lo
 
 static int outcome(struct bpf_program *prog)
 {
-	char packet[64] = {};
+	static char packet[64];
 	LIBBPF_OPTS(bpf_test_run_opts, opts, .data_in = packet, .data_size_in = sizeof(packet),
 		    .repeat = 2);
 

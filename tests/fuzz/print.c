@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* Descriptions for people */
-#include "program.h"
+/* Descriptions and instructions for people */
+#include "emit.h"
 
 static const char *const kinds[] = { "xdp", "freplace", "fentry", "fexit" };
 static const char *const sigs[] = { "ctx", "ctx, x", "x", "index", "map", "cookie" };
-static const char *const helpers[] = { "prandom", "ktime", "cpu", "ringbuf", "lookup", "hash lookup",
-				       "hash update" };
+static const char *const helpers[] = { "prandom", "ktime", "cpu", "ringbuf", "lookup",
+				       "hash lookup", "hash update" };
 static const char *const cookies[] = { "constant", "imm", "x", "canary" };
 
 static void print_step(FILE *to, const struct step *s)
@@ -115,5 +115,73 @@ void print_testcase(FILE *to, const struct testcase *c)
 		for (int j = 0; j < p->nr_funcs; j++)
 			if (func_reachable(p, j))
 				print_func(to, p, j);
+	}
+}
+
+static const char *const alu[] = { "+=", "-=", "*=", "/=", "|=", "&=", "<<=", ">>=",
+				   "neg", "%=", "^=", "=", "s>>=", "end", "?", "?" };
+static const char *const jmp[] = { "goto", "==", ">", ">=", "&", "!=", "s>", "s>=",
+				   "call", "exit", "<", "<=", "s<", "s<=", "?", "?" };
+
+static void print_jump(FILE *to, struct bpf_insn in)
+{
+	const char *op = jmp[BPF_OP(in.code) >> 4];
+
+	if (BPF_OP(in.code) == BPF_CALL)
+		fprintf(to, "call %s%d\n", in.src_reg == BPF_PSEUDO_CALL ? "func" :
+			in.src_reg ? "kfunc " : "helper ", in.imm);
+	else if (BPF_OP(in.code) == BPF_EXIT)
+		fprintf(to, "exit\n");
+	else if (BPF_OP(in.code) == BPF_JA)
+		fprintf(to, "goto %+d\n", in.off);
+	else if (BPF_SRC(in.code) == BPF_X)
+		fprintf(to, "if r%d %s r%d goto %+d\n", in.dst_reg, op, in.src_reg, in.off);
+	else
+		fprintf(to, "if r%d %s %d goto %+d\n", in.dst_reg, op, in.imm, in.off);
+}
+
+/* Those that emit.c makes; others are numbers */
+static void print_insn(FILE *to, struct bpf_insn in)
+{
+	const char *op = alu[BPF_OP(in.code) >> 4];
+
+	fprintf(to, "%02x %x %x %04hx %08x  ", in.code, in.dst_reg, in.src_reg, in.off, in.imm);
+	switch (BPF_CLASS(in.code)) {
+	case BPF_ALU64:
+		if (BPF_SRC(in.code) == BPF_X)
+			fprintf(to, "r%d %s r%d\n", in.dst_reg, op, in.src_reg);
+		else
+			fprintf(to, "r%d %s %d\n", in.dst_reg, op, in.imm);
+		break;
+	case BPF_LDX:
+		fprintf(to, "r%d = *(r%d %+d)\n", in.dst_reg, in.src_reg, in.off);
+		break;
+	case BPF_STX:
+		fprintf(to, "*(r%d %+d) = r%d\n", in.dst_reg, in.off, in.src_reg);
+		break;
+	case BPF_ST:
+		fprintf(to, "*(r%d %+d) = %d\n", in.dst_reg, in.off, in.imm);
+		break;
+	case BPF_LD:
+		fprintf(to, "r%d = %s%d ll\n", in.dst_reg, in.src_reg == BPF_PSEUDO_FUNC ?
+			"func" : in.src_reg ? "map " : "", in.imm);
+		break;
+	case BPF_JMP:
+		print_jump(to, in);
+		break;
+	default:
+		fprintf(to, "\n");
+	}
+}
+
+void print_insns(FILE *to, const struct builder *b)
+{
+	for (int i = 0; i < b->cnt; i++) {
+		for (int j = 0; j < b->nr_funcs; j++)
+			if (b->funcs[j].start == i)
+				fprintf(to, "#\tfunc%d (%s):\n", j,
+					b->funcs[j].global ? "global" : "static");
+		fprintf(to, "#\t%3d: ", i);
+		print_insn(to, b->insns[i]);
 	}
 }

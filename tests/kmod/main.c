@@ -168,6 +168,8 @@ static long run(struct test_run *run)
 	run->bad = bad;
 	run->nested_ret = nested.call.ret;
 	run->nested_bad = nested.call.bad;
+	/* programs may be run otherwise, too, and call bpf_test_nest() */
+	nested.call.func = NULL;
 	if (nested_prog)
 		bpf_prog_put(nested_prog);
 	bpf_prog_put(prog);
