@@ -212,11 +212,33 @@ static void add_result(struct emitter *em)
 	put_x(em, BPF_REG_1);
 }
 
+/* Reserve a record, in r0: a reference, or 0 */
+static void acquire(struct emitter *em)
+{
+	builder_load_map(em->b, BPF_REG_1, em->maps->ringbuf);
+	emit(em, MOV_IMM(BPF_REG_2, 8));
+	emit(em, MOV_IMM(BPF_REG_3, 0));
+	emit(em, CALL_HELPER(BPF_FUNC_ringbuf_reserve));
+}
+
+/* Drop what is in r1 */
+static void release(struct emitter *em)
+{
+	emit(em, JUMP_IMM(BPF_JEQ, BPF_REG_1, 0, 2));
+	emit(em, MOV_IMM(BPF_REG_2, 0));
+	emit(em, CALL_HELPER(BPF_FUNC_ringbuf_discard));
+}
+
 static void step_call(struct emitter *em, const struct step *s)
 {
 	const struct func *callee = &em->p->funcs[s->which];
 	int reg = callee->sig == SIG_CTX ? BPF_REG_2 : BPF_REG_1;
+	bool hold = s->hold && em->key_slot;
 
+	if (hold) {
+		acquire(em);
+		emit(em, STORE_REG(BPF_REG_10, -em->key_slot, BPF_REG_0));
+	}
 	get_x(em, reg);
 	emit(em, ALU_IMM(BPF_ADD, reg, s->add));
 	emit(em, ALU_IMM(BPF_AND, reg, 0xffff));
@@ -225,6 +247,10 @@ static void step_call(struct emitter *em, const struct step *s)
 	builder_call(em->b, em->e->number[s->which]);
 	check_canaries(em);
 	add_result(em);
+	if (hold) {
+		emit(em, LOAD(BPF_REG_1, BPF_REG_10, -em->key_slot));
+		release(em);
+	}
 }
 
 static void step_loop(struct emitter *em, const struct step *s)
@@ -239,18 +265,6 @@ static void step_loop(struct emitter *em, const struct step *s)
 	emit(em, CALL_HELPER(s->kind == STEP_LOOP ? BPF_FUNC_loop : BPF_FUNC_for_each_map_elem));
 	check_canaries(em);
 	add_result(em);
-}
-
-static void use_ringbuf(struct emitter *em)
-{
-	builder_load_map(em->b, BPF_REG_1, em->maps->ringbuf);
-	emit(em, MOV_IMM(BPF_REG_2, 8));
-	emit(em, MOV_IMM(BPF_REG_3, 0));
-	emit(em, CALL_HELPER(BPF_FUNC_ringbuf_reserve));
-	emit(em, JUMP_IMM(BPF_JEQ, BPF_REG_0, 0, 3));
-	emit(em, MOV_REG(BPF_REG_1, BPF_REG_0));
-	emit(em, MOV_IMM(BPF_REG_2, 0));
-	emit(em, CALL_HELPER(BPF_FUNC_ringbuf_discard));
 }
 
 static void use_key(struct emitter *em, int map, int helper)
@@ -272,17 +286,20 @@ static void step_helper(struct emitter *em, const struct step *s)
 		[HELPER_CPU] = BPF_FUNC_get_smp_processor_id,
 	};
 
-	if (s->which == HELPER_RINGBUF)
-		use_ringbuf(em);
-	else if (s->which < HELPERS_BARE)
+	if (s->which == HELPER_RINGBUF) {
+		acquire(em);
+		emit(em, MOV_REG(BPF_REG_1, BPF_REG_0));
+		release(em);
+	} else if (s->which < HELPERS_BARE) {
 		emit(em, CALL_HELPER(plain[s->which]));
-	else if (!em->key_slot)
+	} else if (!em->key_slot) {
 		emit(em, CALL_HELPER(BPF_FUNC_ktime_get_ns));
-	else if (s->which == HELPER_LOOKUP)
+	} else if (s->which == HELPER_LOOKUP) {
 		use_key(em, em->maps->array, BPF_FUNC_map_lookup_elem);
-	else
+	} else {
 		use_key(em, em->maps->hash, s->which == HELPER_HASH_LOOKUP ?
 			BPF_FUNC_map_lookup_elem : BPF_FUNC_map_update_elem);
+	}
 	check_canaries(em);
 }
 
@@ -327,10 +344,7 @@ static void throw_holding(struct emitter *em)
 {
 	int none, over;
 
-	builder_load_map(em->b, BPF_REG_1, em->maps->ringbuf);
-	emit(em, MOV_IMM(BPF_REG_2, 8));
-	emit(em, MOV_IMM(BPF_REG_3, 0));
-	emit(em, CALL_HELPER(BPF_FUNC_ringbuf_reserve));
+	acquire(em);
 	none = leap(em, JUMP_IMM(BPF_JEQ, BPF_REG_0, 0, 0));
 	load_field(em, BPF_REG_3, offsetof(struct state, in[1]));
 	over = leap(em, JUMP_IMM(BPF_JNE, BPF_REG_3, 1, 0));

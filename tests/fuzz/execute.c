@@ -17,6 +17,9 @@ int device;
 char why[8192];
 
 static struct state *state;
+/* Of the ring buffer. Nobody reads it, and it must not fill up. */
+static volatile unsigned long *consumer;
+static const volatile unsigned long *producer;
 static char log_buf[1 << 20];
 
 /* A test case that is loaded */
@@ -49,8 +52,10 @@ void execute_init(void)
 	maps.hash = make_map(BPF_MAP_TYPE_HASH, 8, 8, 16, 0);
 	maps.ringbuf = make_map(BPF_MAP_TYPE_RINGBUF, 0, 0, 4096, 0);
 	state = mmap(NULL, sizeof(*state), PROT_READ | PROT_WRITE, MAP_SHARED, maps.state, 0);
+	consumer = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, maps.ringbuf, 0);
+	producer = mmap(NULL, 4096, PROT_READ, MAP_SHARED, maps.ringbuf, 4096);
 	device = open("/dev/bpf_exceptions_test", O_RDWR);
-	if (state == MAP_FAILED || device < 0) {
+	if (state == MAP_FAILED || consumer == MAP_FAILED || producer == MAP_FAILED || device < 0) {
 		fprintf(stderr, "fuzz: is bpf_exceptions_test.ko loaded? %s\n", strerror(errno));
 		exit(2);
 	}
@@ -248,6 +253,7 @@ static enum verdict run_one(const struct testcase *c, int number, const struct l
 	memset(state, 0, sizeof(*state));
 	memcpy(state->in, run->in, sizeof(state->in));
 	memcpy(state->canary, run->canary, sizeof(state->canary));
+	*consumer = *producer;
 	if (ioctl(device, TEST_RUN, &args))
 		return say(WRONG, "cannot run: %s\n", strerror(errno));
 	verdict = compare(&args, &want);
@@ -371,6 +377,7 @@ static bool simplify_func(struct testcase *c, struct testcase *before, struct fu
 	for (int i = 0; i < f->nr_steps; i++) {
 		if (f->steps[i].kind != STEP_RETURN)
 			f->steps[i].cond = ALWAYS;
+		f->steps[i].hold = false;
 		changed |= keep(c, before, verdict);
 	}
 	if (!f->bare) {

@@ -106,6 +106,7 @@ static bool make_call(struct maker *m, struct func *f, struct step *s, int calle
 	s->kind = STEP_CALL;
 	s->which = callee;
 	s->add = below(m, 0x10000);
+	s->hold = m->p->funcs[callee].safe && !f->bare && chance(m, 40);
 	account_call(f, &m->p->funcs[callee], 1);
 	return true;
 }

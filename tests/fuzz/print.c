@@ -20,7 +20,8 @@ static void print_step(FILE *to, const struct step *s)
 		fprintf(to, "log x + %llu\n", s->value);
 		break;
 	case STEP_CALL:
-		fprintf(to, "x += func%d(x + %d)\n", s->which, s->add);
+		fprintf(to, "x += func%d(x + %d)%s\n", s->which, s->add,
+			s->hold ? ", holding a reference" : "");
 		break;
 	case STEP_HELPER:
 		fprintf(to, "helper %s\n", helpers[s->which]);

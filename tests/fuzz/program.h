@@ -78,6 +78,7 @@ struct step {
 	__u8 input;		/* in[] that the condition looks at */
 	__u8 which;		/* function, helper, cookie, or entry of the jump table */
 	bool from_input;	/* entry of the jump table is in in[input] */
+	bool hold;		/* a reference, during the call */
 	__u16 limit;		/* of the condition */
 	__u16 add;		/* to x, for the callee, or times to loop */
 	__u64 value;		/* logged, or thrown */
