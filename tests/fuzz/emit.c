@@ -294,10 +294,10 @@ static void step_helper(struct emitter *em, const struct step *s)
 		emit(em, CALL_HELPER(plain[s->which]));
 	} else if (!em->key_slot) {
 		emit(em, CALL_HELPER(BPF_FUNC_ktime_get_ns));
-	} else if (s->which == HELPER_LOOKUP) {
-		use_key(em, em->maps->array, BPF_FUNC_map_lookup_elem);
+	} else if (s->which == HELPER_HASH_LOOKUP) {
+		use_key(em, em->maps->hash, BPF_FUNC_map_lookup_elem);
 	} else {
-		use_key(em, em->maps->hash, s->which == HELPER_HASH_LOOKUP ?
+		use_key(em, em->maps->array, s->which == HELPER_LOOKUP ?
 			BPF_FUNC_map_lookup_elem : BPF_FUNC_map_update_elem);
 	}
 	check_canaries(em);

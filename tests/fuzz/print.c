@@ -5,7 +5,7 @@
 static const char *const kinds[] = { "xdp", "freplace", "fentry", "fexit" };
 static const char *const sigs[] = { "ctx", "ctx, x", "x", "index", "map", "cookie" };
 static const char *const helpers[] = { "prandom", "ktime", "cpu", "ringbuf", "lookup",
-				       "hash lookup", "hash update" };
+				       "hash lookup", "update" };
 static const char *const cookies[] = { "constant", "imm", "x", "canary" };
 
 static void print_step(FILE *to, const struct step *s)

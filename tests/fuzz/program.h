@@ -65,7 +65,7 @@ enum helper {
 	HELPERS_BARE,
 	HELPER_LOOKUP = HELPERS_BARE,	/* these take a key on the stack */
 	HELPER_HASH_LOOKUP,
-	HELPER_HASH_UPDATE,
+	HELPER_UPDATE,		/* not of the hash: in NMI that is against lockdep's rules */
 	HELPERS,
 };
 
