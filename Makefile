@@ -28,13 +28,13 @@ assert_objects := $(patsubst %,$(BUILD)/tests/cases_%.bpf.o,u8 s8 u16 s16 u32 s3
 	$(addprefix $(BUILD)/tests/,other.bpf.o jited.bpf.o)
 bench_programs := $(addprefix $(BUILD)/bench/,bench prologue corpus)
 trace_objects := $(patsubst %,$(BUILD)/tests/%.bpf.o,trace lines14 lines19 lines14-sites lines19-sites)
-programs := $(addprefix $(BUILD)/tests/,runner canary special life trace)
+programs := $(addprefix $(BUILD)/tests/,runner canary special life trace fuzz)
 sample_objects := $(patsubst bpf/samples/%.bpf.c,$(BUILD)/samples/%.bpf.o,$(wildcard bpf/samples/*.bpf.c))
 samples := $(BUILD)/samples/samples $(sample_objects)
 tool := $(BUILD)/tools/bpfthrow
 
 .DEFAULT_GOAL := help
-.PHONY: help run check check-debug check-kernels check-bases steps setup kernel module patch \
+.PHONY: help run check check-debug check-kernels check-bases steps fuzz setup kernel module patch \
 	unpatch doctor install dkms uninstall lint tests tools samples bench bench-quick \
 	bench-programs shell clean
 
@@ -54,7 +54,7 @@ check: setup ## all tests; the results are in build/check.tap
 	@tests/check
 
 # The suites that run in a kernel; what they find fault with on others is no question of the kernel
-in_kernel := bpf canary special life
+in_kernel := bpf canary special trace fuzz life
 
 check-debug: setup ## the tests that run in the kernel, on those of debug kernels
 	@scripts/setup check
@@ -71,6 +71,9 @@ check-bases: setup ## apply the series to each 6.1 source in the archive
 
 steps: setup ## build and boot the kernel after each patch of the series (a quarter of an hour)
 	@tests/steps
+
+fuzz: setup ## COUNT= random programs (default 1000) of SEED= (default: fresh), see tests/fuzz/run
+	@tests/fuzz/run
 
 setup: ## have the Debian packages that all this needs
 	@scripts/setup
@@ -170,6 +173,10 @@ $(BUILD)/tests/runner: tests/runner.c | $(BUILD)/tests
 
 $(BUILD)/tests/canary $(BUILD)/tests/special $(BUILD)/tests/life: $(BUILD)/tests/%: tests/%.c tests/builder.c tests/builder.h \
 		tests/kmod/test.h | $(BUILD)/tests
+	$(link)
+
+$(BUILD)/tests/fuzz: $(wildcard tests/fuzz/*.[ch]) tests/builder.c tests/builder.h tests/kmod/test.h \
+		| $(BUILD)/tests
 	$(link)
 
 $(BUILD)/bench/%.bpf.o: tests/bench/%.bpf.c bpf/bpf_exceptions.h | $(BUILD)/bench

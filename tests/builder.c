@@ -78,6 +78,7 @@ void builder_init(struct builder *b)
 	b->cnt = 0;
 	b->nr_funcs = 0;
 	builder_begin(b, builder_func(b, 1, true));
+	b->funcs[0].ctx = true;
 }
 
 int builder_func(struct builder *b, int args, bool global)
@@ -87,6 +88,7 @@ int builder_func(struct builder *b, int args, bool global)
 	b->funcs[b->nr_funcs].start = -1;
 	b->funcs[b->nr_funcs].args = args;
 	b->funcs[b->nr_funcs].global = global;
+	b->funcs[b->nr_funcs].ctx = false;
 	return b->nr_funcs++;
 }
 
@@ -128,7 +130,7 @@ void builder_call_kfunc(struct builder *b, enum kfunc kfunc)
 			     kfunc == KFUNC_NEST ? 2 : 1, kfunc_ids[kfunc]));
 }
 
-/* BTF that names each function and its arguments; all are 64-bit integers, main's a ctx */
+/* BTF that names each function and its arguments: 64-bit integers, or the context */
 static int make_btf(struct builder *b, struct bpf_func_info *info)
 {
 	struct btf *btf = btf__new_empty();
@@ -146,13 +148,14 @@ static int make_btf(struct builder *b, struct bpf_func_info *info)
 
 		for (j = 0; j < b->funcs[i].args; j++) {
 			snprintf(name, sizeof(name), "arg%d", j);
-			btf__add_func_param(btf, name, !i ? ctx : arg);
+			btf__add_func_param(btf, name, !j && b->funcs[i].ctx ? ctx : arg);
 		}
 		snprintf(name, sizeof(name), i ? "func%d" : "main", i);
 		func = btf__add_func(btf, name, b->funcs[i].global ? BTF_FUNC_GLOBAL : BTF_FUNC_STATIC,
 				     proto);
 		info[i].insn_off = b->funcs[i].start;
 		info[i].type_id = func;
+		b->funcs[i].btf_id = func;
 	}
 	raw = btf__raw_data(btf, &size);
 	fd = bpf_btf_load(raw, size, NULL);
@@ -169,6 +172,12 @@ static int by_start(const void *a, const void *b)
 
 int builder_load(struct builder *b, enum bpf_prog_type type, char *log, int log_size)
 {
+	return builder_load_for(b, type, NULL, log, log_size);
+}
+
+int builder_load_for(struct builder *b, enum bpf_prog_type type,
+		     const struct builder_target *target, char *log, int log_size)
+{
 	struct bpf_func_info info[MAX_FUNCS];
 	struct bpf_insn insns[MAX_INSNS];
 	int i, fd, btf_fd;
@@ -183,6 +192,11 @@ int builder_load(struct builder *b, enum bpf_prog_type type, char *log, int log_
 
 		if (call || load)
 			insns[i].imm = b->funcs[insns[i].imm].start - i - 1;
+	}
+	if (target) {
+		opts.expected_attach_type = target->attach_type;
+		opts.attach_prog_fd = target->prog_fd;
+		opts.attach_btf_id = target->btf_id;
 	}
 	btf_fd = make_btf(b, info);
 	qsort(info, b->nr_funcs, sizeof(info[0]), by_start);

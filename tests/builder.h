@@ -22,7 +22,7 @@
 
 enum kfunc { KFUNC_THROW, KFUNC_SET_CALLBACK, KFUNC_NEST, KFUNCS };
 
-#define MAX_INSNS 4096
+#define MAX_INSNS 8192
 #define MAX_FUNCS 64
 
 struct builder {
@@ -32,6 +32,8 @@ struct builder {
 		int start;	/* -1: not begun */
 		int args;
 		bool global;
+		bool ctx;	/* the first argument is the context; main's is */
+		int btf_id;	/* of the function, once it is loaded */
 	} funcs[MAX_FUNCS];
 	int nr_funcs;
 };
@@ -49,7 +51,16 @@ void builder_call(struct builder *b, int func);
 void builder_load_func(struct builder *b, int reg, int func);
 void builder_load_map(struct builder *b, int reg, int map_fd);
 void builder_call_kfunc(struct builder *b, enum kfunc kfunc);
+/* What fentry, fexit and freplace programs are loaded for: a function of a loaded program */
+struct builder_target {
+	enum bpf_attach_type attach_type;
+	int prog_fd;
+	int btf_id;
+};
+
 /* Return: fd of the program, or -1 with the verifier's log in @log */
 int builder_load(struct builder *b, enum bpf_prog_type type, char *log, int log_size);
+int builder_load_for(struct builder *b, enum bpf_prog_type type,
+		     const struct builder_target *target, char *log, int log_size);
 
 #endif /* _BUILDER_H */

@@ -49,6 +49,7 @@ static void call_prog(struct job *job)
 	call_with_canaries(&job->call);
 }
 
+/* Not in NMI: complete() takes a lock */
 static void run_job(struct job *job)
 {
 	call_prog(job);
@@ -206,6 +207,8 @@ static long run(struct test_run *run)
 	run->bad = bad;
 	run->nested_ret = nested.call.ret;
 	run->nested_bad = nested.call.bad;
+	/* programs may be run otherwise, too, and call bpf_test_nest() */
+	nested.call.func = NULL;
 	if (nested_prog)
 		bpf_prog_put(nested_prog);
 	bpf_prog_put(prog);
@@ -258,7 +261,6 @@ static int __init test_init(void)
 	int err;
 
 	init_completion(&outer.done);
-	init_completion(&nested.done);
 	err = register_btf_kfunc_id_set(BPF_PROG_TYPE_XDP, &test_kfunc_set);
 	if (err)
 		return err;

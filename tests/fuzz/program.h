@@ -1,0 +1,170 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * Descriptions of BPF programs: what is generated, interpreted for the right answer, and
+ * made instructions of.
+ *
+ * A function has a value x, of 16 bits: its argument, to which what it calls adds its return
+ * values, and which it returns. It keeps x, and the context where it has one, in a callee-saved
+ * register or on its stack, and canaries in others, which it looks at after each call that comes
+ * back. A function without a place for them ("bare") does one thing only.
+ */
+#ifndef _FUZZ_PROGRAM_H
+#define _FUZZ_PROGRAM_H
+
+#include <stdbool.h>
+#include <stdio.h>
+#include <linux/types.h>
+
+#define FUNCS_MAX	28
+#define STEPS_MAX	8
+#define LEVELS		8	/* frames on the stack at once */
+#define STACK_MAX	512
+#define TAIL_ROOM	255	/* stack that callers of a function that tail-calls may have */
+#define LOG_SLOTS	256
+#define LOGS_MAX	200	/* that one run makes */
+#define COST_MAX	2500	/* instructions that the verifier follows, about */
+#define INPUTS		8	/* in[0] is main's x, the others are small */
+#define CANARIES	8
+#define EACH_INPUT	1
+#define RUNS		4
+
+/* The map that programs write to. User space has it mapped. */
+struct state {
+	__u64 seq;			/* of the log */
+	__u64 bad;			/* function << 8 | what was not as it left it */
+	__u64 log[LOG_SLOTS];
+	__u64 in[INPUTS];
+	__u64 canary[CANARIES];
+};
+
+enum step_kind {
+	STEP_NONE,	/* nothing: the minimiser took it away */
+	STEP_LOG,
+	STEP_CALL,
+	STEP_HELPER,
+	STEP_LOOP,	/* bpf_loop() */
+	STEP_EACH,	/* bpf_for_each_map_elem() */
+	STEP_THROW,
+	STEP_TAIL_CALL,
+	STEP_NEST,	/* another program runs here, or interrupts */
+	STEP_RETURN,
+	/* what the verifier has to refuse, see mutate.c */
+	STEP_SET_CALLBACK,
+	STEP_THROW_HOLDING,
+};
+
+enum cond { ALWAYS, IF_X_ABOVE, IF_INPUT };
+
+enum cookie { COOKIE_CONST, COOKIE_IMM, COOKIE_X, COOKIE_CANARY, COOKIES };
+
+enum helper {
+	HELPER_RANDOM,
+	HELPER_KTIME,
+	HELPER_CPU,
+	HELPER_RINGBUF,
+	HELPERS_BARE,
+	HELPER_LOOKUP = HELPERS_BARE,	/* these take a key on the stack */
+	HELPER_HASH_LOOKUP,
+	HELPER_UPDATE,		/* not of the hash: in NMI that is against lockdep's rules */
+	HELPERS,
+};
+
+/* Entries of the jump table. The last two don't lead anywhere. */
+enum tail { TAIL_FIRST, TAIL_SECOND, TAIL_EMPTY, TAIL_OUTSIDE, TAILS };
+
+struct step {
+	__u8 kind;
+	__u8 cond;
+	__u8 input;		/* in[] that the condition looks at */
+	__u8 which;		/* function, helper, cookie, or entry of the jump table */
+	bool from_input;	/* entry of the jump table is in in[input] */
+	bool hold;		/* a reference, during the call */
+	__u16 limit;		/* of the condition */
+	__u16 add;		/* to x, for the callee, or times to loop */
+	__u64 value;		/* logged, or thrown */
+};
+
+enum signature {
+	SIG_MAIN,	/* (ctx) */
+	SIG_CTX,	/* (ctx, x) */
+	SIG_X,		/* (x) */
+	SIG_LOOP,	/* (index, NULL) */
+	SIG_EACH,	/* (map, key, value, NULL), x is in[EACH_INPUT] */
+	SIG_COOKIE,	/* (cookie) */
+};
+
+enum home { HOME_NONE, HOME_STACK, HOME_REG = 6 /* .. 9 */ };
+
+struct func {
+	__u8 sig;
+	bool global;
+	bool safe;		/* neither it nor what it calls throws or tail-calls */
+	bool bare;
+	bool no_exit;		/* where it ends in something that never returns */
+	__u8 level;		/* below main; calls go to higher levels only */
+	__u8 home_ctx, home_x;
+	__u8 canaries;		/* bit by bit r6 - r9 */
+	__u8 nr_steps;
+	__u16 stack;
+	__u16 ret_add;
+	__s16 tail_room;	/* stack that may be above it, because of tail calls below */
+	__u16 need;		/* of stack, with what it calls */
+	__u32 cost;		/* see COST_MAX */
+	__u32 logs;
+	struct step steps[STEPS_MAX];
+};
+
+enum prog_kind { PROG_XDP, PROG_EXT, PROG_FENTRY, PROG_FEXIT };
+
+enum callback_at { CB_AT_START, CB_AT_END, CB_NOT_REACHED, CB_PLACES };
+
+struct prog {
+	__u8 kind;
+	bool present;
+	__u8 nr_funcs;		/* function 0 is main */
+	__u8 callback;		/* which it is, 0: none */
+	__u8 callback_at;
+	__u8 on_prog, on_func;	/* what it is attached to */
+	__u8 on_sig;		/* that function's signature */
+	struct func funcs[FUNCS_MAX];
+};
+
+enum { MAIN, TARGET1, TARGET2, NESTED, ATTACHED, PROGS = ATTACHED + 5 };
+
+struct run {
+	__u64 in[INPUTS];
+	__u64 canary[CANARIES];
+	__u8 context, nested_context;
+	bool nested;
+	bool skip;	/* the minimiser doesn't need it */
+};
+
+struct testcase {
+	__u64 seed;
+	bool blinded;	/* bpf_jit_harden is on when it is loaded */
+	bool traced;	/* somebody listens to the trace event when it runs */
+	struct prog progs[PROGS];
+	struct run runs[RUNS];
+};
+
+/* What a run should give, and what it went through */
+struct outcome {
+	__u64 seq;
+	__u64 log[LOG_SLOTS];
+	__u32 ret, nested_ret;
+	int throws, deepest;	/* frames below a program's main */
+	int tail_calls, through_fexit, extensions, watched, callbacks, nested;
+};
+
+void generate(struct testcase *c, __u64 seed);
+void interpret(const struct testcase *c, const struct run *run, struct outcome *out);
+
+/* Whether a path leads to the end of the function, going by its instructions */
+bool func_returns(const struct prog *p, int func);
+/* Whether there is a call of it; and one that isn't dead code, which the verifier takes out */
+bool func_reachable(const struct prog *p, int func);
+bool func_live(const struct prog *p, int func);
+int func_args(const struct func *f);
+void print_testcase(FILE *to, const struct testcase *c);
+
+#endif /* _FUZZ_PROGRAM_H */
