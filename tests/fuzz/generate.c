@@ -378,31 +378,12 @@ static bool taken(const struct testcase *c, int prog, int func, int kind)
 	return false;
 }
 
-/*
- * The kernel doesn't move what it knows of functions (func_info_aux) along where it takes dead
- * ones out. What it then takes for the function's own is that of another one, and it matters
- * where that is a helper's callback, whose arguments its BTF doesn't tell.
- */
-static bool has_stale_info(const struct prog *p)
-{
-	bool dead = false, callback = false;
-
-	for (int i = 0; i < p->nr_funcs; i++) {
-		if (!func_reachable(p, i))
-			continue;
-		dead |= !func_live(p, i);
-		callback |= p->funcs[i].sig == SIG_LOOP || p->funcs[i].sig == SIG_EACH;
-	}
-	return dead && callback;
-}
-
 static bool may_attach(const struct testcase *c, int prog, int func, int kind)
 {
 	const struct prog *p = &c->progs[prog];
 	const struct func *f = &p->funcs[func];
 
-	if (!p->present || !func_live(p, func) || taken(c, prog, func, kind) ||
-	    has_stale_info(p))
+	if (!p->present || !func_live(p, func) || taken(c, prog, func, kind))
 		return false;
 	if (kind == PROG_EXT)
 		return prog == MAIN && func && f->global && func_returns(p, func) &&
