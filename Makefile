@@ -27,7 +27,8 @@ bench_objects := $(patsubst tests/bench/%.bpf.c,$(BUILD)/bench/%.bpf.o,$(wildcar
 assert_objects := $(patsubst %,$(BUILD)/tests/cases_%.bpf.o,u8 s8 u16 s16 u32 s32 u64 s64) \
 	$(addprefix $(BUILD)/tests/,other.bpf.o jited.bpf.o)
 bench_programs := $(addprefix $(BUILD)/bench/,bench prologue corpus)
-trace_objects := $(patsubst %,$(BUILD)/tests/%.bpf.o,trace lines14 lines19 lines14-sites lines19-sites)
+trace_objects := $(patsubst %,$(BUILD)/tests/%.bpf.o,trace lines14 lines19 lines14-sites lines19-sites) \
+	$(foreach seed,1 2 3 6,$(patsubst %,$(BUILD)/tests/many$(seed)-%.bpf.o,14 19 14-sites 19-sites))
 programs := $(addprefix $(BUILD)/tests/,runner canary special life trace fuzz)
 sample_objects := $(patsubst bpf/samples/%.bpf.c,$(BUILD)/samples/%.bpf.o,$(wildcard bpf/samples/*.bpf.c))
 samples := $(BUILD)/samples/samples $(sample_objects)
@@ -152,6 +153,20 @@ $(BUILD)/tests/lines%-sites.bpf.o: BPF_CFLAGS += -DBPF_ASSERT_SITES
 $(filter $(BUILD)/tests/lines%,$(trace_objects)): tests/trace/lines.bpf.c tests/bpf/test.h \
 		bpf/bpf_exceptions.h | $(BUILD)/tests
 	$(CLANG) $(BPF_CFLAGS) -c $< -o $@
+
+# Programs with many throws, by their seeds. 6.1 refuses those of 4 and 5: "back-edge" of a loop
+$(BUILD)/tests/many%.bpf.c: tests/trace/generate | $(BUILD)/tests
+	tests/trace/generate $* >$@
+
+many = $(BPF_CFLAGS) -Itests/bpf -c $< -o $@
+$(BUILD)/tests/many%-14.bpf.o: $(BUILD)/tests/many%.bpf.c bpf/bpf_exceptions.h
+	clang-14 $(many)
+$(BUILD)/tests/many%-19.bpf.o: $(BUILD)/tests/many%.bpf.c bpf/bpf_exceptions.h
+	clang-19 $(many)
+$(BUILD)/tests/many%-14-sites.bpf.o: $(BUILD)/tests/many%.bpf.c bpf/bpf_exceptions.h
+	clang-14 -DBPF_ASSERT_SITES $(many)
+$(BUILD)/tests/many%-19-sites.bpf.o: $(BUILD)/tests/many%.bpf.c bpf/bpf_exceptions.h
+	clang-19 -DBPF_ASSERT_SITES $(many)
 
 $(BUILD)/samples/%.bpf.o: bpf/samples/%.bpf.c bpf/bpf_exceptions.h | $(BUILD)/samples
 	$(CLANG) $(BPF_CFLAGS) -c $< -o $@

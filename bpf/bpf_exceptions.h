@@ -109,9 +109,10 @@ extern void bpf_set_exception_callback(int (*cb)(__u64 cookie)) __ksym;
  * one other than 0, where LHS may still be negative afterwards.
  *
  * Relations and ranges of one function that throw the same constant share a throw,
- * so that each is but its compare. What shows where a program threw then shows the
- * function, not the line. With BPF_ASSERT_SITES defined before this file is included
- * each has its own: 18 bytes more of the image for each, off the path that runs.
+ * so that each is but its compare. Line information then names none of them or the
+ * wrong one, and bpfthrow (tools/) lists the lines of all. With BPF_ASSERT_SITES
+ * defined before this file is included each has its own, and bpfthrow names it: 18
+ * bytes more of the image for each, off the path that runs.
  *
  * What they cannot do is refused when compiling, with one of these sentences.
  */
