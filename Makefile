@@ -41,10 +41,11 @@ tool := $(BUILD)/tools/bpfthrow
 
 help: ## list the targets
 	@echo 'BPF exceptions for Linux 6.1. Targets:'
-	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
 	@echo
 	@echo 'Variables: CACHE=DIR keeps kernels (default ~/.cache/bpf-exceptions), KSRC=DIR is a'
-	@echo '6.1.y source to use instead of the Debian package, KDIR=DIR a kernel build directory.'
+	@echo '6.1.y source to use instead of the Debian package, KDIR=DIR a kernel build directory,'
+	@echo 'DESTDIR=DIR stands for / when installing.'
 	@echo 'make run and make check install missing Debian packages: as root, or through sudo.'
 
 run: setup ## the main job: BPF programs throw on a patched kernel in QEMU, and one sees it
@@ -85,7 +86,7 @@ kernel: setup ## build the patched kernel (minutes), or find it in the cache; pr
 module: ## build bpf_exceptions.ko for KDIR=, or for the kernel of "make kernel"
 	@scripts/module $(if $(KDIR),"$(KDIR)") $(if $(W),W=$(W)) $(if $(C),C=$(C))
 
-patch: ## put the series into the kernel source KSRC=, as commits where it is a git checkout
+patch: ## put the series into the kernel source KSRC=, as commits in a git checkout
 	@scripts/patch $(if $(KSRC),"$(KSRC)")
 
 unpatch: ## take it out again
@@ -94,10 +95,10 @@ unpatch: ## take it out again
 doctor: ## say what the kernel KDIR=, or the one that runs, has of what the module needs
 	@scripts/doctor $(if $(KDIR),"$(KDIR)")
 
-install: ## install the module for KDIR= (default: the running kernel's), and the header; DESTDIR=
+install: ## install the module for KDIR= (default: the running kernel), and the header
 	@scripts/install $(if $(KDIR),"$(KDIR)")
 
-dkms: ## have DKMS build the module for each kernel that has the series; DESTDIR=
+dkms: ## have DKMS build the module for each kernel that has the series
 	@scripts/install --dkms
 
 uninstall: ## remove what these two have installed

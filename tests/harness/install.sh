@@ -69,29 +69,31 @@ holds "nothing was installed by these" test ! -e "$dest"
 # --- DKMS ---
 
 dkms_does() {
-	local what=$1
-	shift
-	exec dkms "$what" bpf-exceptions/1.0 --dkmstree "$tmp/dkms" --sourcetree "$dest/usr/src" \
-		--installtree "$dest/lib/modules" "$@"
+	exec dkms "$@" --dkmstree "$tmp/dkms" --sourcetree "$dest/usr/src" --installtree "$dest/lib/modules"
 }
 
+dkms=bpf-exceptions/$(sed -n 's/^PACKAGE_VERSION="\(.*\)"/\1/p' "$ROOT/dkms.conf")
 mkdir -p "$tmp/dkms" "$modules"
-check "for DKMS" 0 "installed $dest/usr/src/bpf-exceptions-1.0" installing --dkms
-check "DKMS adds it" 0 "" dkms_does add
+check "for DKMS" 0 "installed $dest/usr/src/bpf-exceptions-" installing --dkms
+cd / || exit		# nothing depends on where one is
+check "DKMS adds it" 0 "" dkms_does add "$dkms"
 check "DKMS, a kernel without the series: not built" 77 "bpf-exceptions: .*without the patch series that the module needs; put it in" \
-	dkms_does build -k "$release" --kernelsourcedir "$plain"
-check "DKMS builds it" 0 "" dkms_does build -k "$release" --kernelsourcedir "$KERNEL/build"
-check "DKMS installs it" 0 "" dkms_does install -k "$release" --kernelsourcedir "$KERNEL/build" --no-depmod
+	dkms_does build "$dkms" -k "$release" --kernelsourcedir "$plain"
+check "DKMS, such a kernel is installed: nothing to do" 0 "" \
+	dkms_does autoinstall -k "$release" --kernelsourcedir "$plain"
+check "DKMS, a kernel with the series is installed: built" 0 "" \
+	dkms_does autoinstall -k "$release" --kernelsourcedir "$KERNEL/build" --no-depmod
 module=$(find "$modules" -name 'bpf_exceptions.ko')
-holds "DKMS: it is there, with its BTF" bash -c "bpftool -B '$KERNEL/vmlinux' btf dump file '$module' | grep -c \"FUNC 'bpf_throw'\""
+holds "DKMS: it is installed, with its BTF" bash -c "bpftool -B '$KERNEL/vmlinux' btf dump file '$module' | grep -c \"FUNC 'bpf_throw'\""
 grep -v CONFIG_DEBUG_INFO_BTF_MODULES "$KERNEL/build/.config" >"$plain/.config"
 mkdir -p "$plain/include/linux"
 cp "$KERNEL/src/include/linux/bpf_unwind.h" "$plain/include/linux/"
-dkms_does build -k other --kernelsourcedir "$plain" >"$tmp/out" 2>&1 & wait $! || true
+(dkms_does build "$dkms" -k other --kernelsourcedir "$plain") >"$tmp/out" 2>&1 || true
 holds "DKMS, an option is off: it says so" grep "^MISSING  CONFIG_DEBUG_INFO_BTF_MODULES is off" "$tmp/out"
-check "DKMS removes it" 0 "" dkms_does remove --all
-check "the source for DKMS is uninstalled" 0 "removed $dest/usr/src/bpf-exceptions-1.0" installing --uninstall "$KERNEL/build"
-mkdir -p "$dest/usr/src/bpf-exceptions-1.0"
-echo 'PACKAGE_NAME="other"' >"$dest/usr/src/bpf-exceptions-1.0/dkms.conf"
+check "DKMS removes it" 0 "" dkms_does remove "$dkms" --all
+cd "$ROOT" || exit
+check "the source for DKMS is uninstalled" 0 "removed $dest/usr/src/${dkms/\//-}" installing --uninstall "$KERNEL/build"
+mkdir -p "$dest/usr/src/${dkms/\//-}"
+echo 'PACKAGE_NAME="other"' >"$dest/usr/src/${dkms/\//-}/dkms.conf"
 check "somebody else's source for DKMS" 1 "isn't of this project" installing --dkms
-holds "somebody else's source for DKMS: as it was" grep other "$dest/usr/src/bpf-exceptions-1.0/dkms.conf"
+holds "somebody else's source for DKMS: as it was" grep other "$dest/usr/src/${dkms/\//-}/dkms.conf"

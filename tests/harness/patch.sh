@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-# shellcheck shell=bash disable=SC2154 # run has set tmp
+# shellcheck shell=bash disable=SC2154,SC2016 # run has set tmp; $ is for the stand-in
 #
 # scripts/patch: the series goes into trees and comes out again, and nothing else changes. The
 # trees have the files of the kernel's source that the series touches.
@@ -82,6 +82,12 @@ check "plain, changed since: not taken out" 1 "can't be taken out of .* include/
 	"$patch" --reverse "$tmp/patched"
 holds "plain, changed since: as it was" same patched plain2
 
+plain full
+stand_in cp 'case "$*" in *syscall.c.*.new) echo "cp: no space left" >&2; exit 1 ;; esac; exec /bin/cp "$@"'
+check "plain, the disk is full" 1 "can't be written, .* nothing was changed" with_stand_ins "$patch" "$tmp/full"
+holds "plain, the disk is full: as it was" same full reference
+rm -r "${tmp:?}/bin"
+
 # --- a git checkout ---
 
 checkout git
@@ -118,6 +124,20 @@ before=$(head_of built-on)
 check "git, later commits build on it" 1 "can't be reverted, .* nothing was changed" "$patch" --reverse "$tmp/built-on"
 holds "git, later commits build on it: where it was" same_head built-on "$before"
 holds "git, later commits build on it: nothing half done" clean built-on
+
+# what git can be told to do otherwise, and a worktree, where .git is a file
+checkout main-tree
+git -C "$tmp/main-tree" worktree add -q "$tmp/work-tree"
+before=$(head_of work-tree)
+for setting in diff.noprefix=true diff.algorithm=histogram diff.context=1 am.threeWay=true color.ui=always log.showSignature=true; do
+	git config --global "${setting%=*}" "${setting#*=}"
+done
+check "git, a worktree, unusual settings: patched" 0 "has the series" "$patch" "$tmp/work-tree"
+check "git, a worktree, unusual settings: taken out" 0 "is back at" "$patch" --reverse "$tmp/work-tree"
+holds "git, a worktree, unusual settings: where it was" same_head work-tree "$before"
+"$patch" "$tmp/work-tree" 2>/dev/null
+commit work-tree mine.txt
+check "git, a worktree, unusual settings: reverted" 0 "new commits that revert" "$patch" --reverse "$tmp/work-tree"
 
 checkout dirty
 before=$(head_of dirty)
