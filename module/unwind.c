@@ -47,18 +47,24 @@ search_frame(struct bpf_unwind_table *table, u32 ret)
 }
 
 /*
- * The function that @ret returns into. @hint is the index of the one found last time, which
- * most of the time is found again. Throws on other processors may write it, too; what is read
- * is checked, whatever it is.
+ * The function that @hint is the index of, the one found last time, which most of the time is
+ * found again. Throws on other processors may write it, too; who asks checks what it gets.
  */
 static __always_inline struct bpf_unwind_frame *
-find_frame(struct bpf_unwind_table *table, u32 ret, u8 *hint)
+hinted_frame(struct bpf_unwind_table *table, const u8 *hint)
 {
 	struct bpf_unwind_frame *frame = &table->frame[READ_ONCE(*hint)];
 
-	if (likely(returns_into(frame, ret)))
-		return frame;
-	frame = search_frame(table, ret);
+	/* one pointer to go by, or each look into it is calculated anew */
+	OPTIMIZER_HIDE_VAR(frame);
+	return frame;
+}
+
+/* The function that @ret returns into, or NULL; @hint is what @ret was checked with */
+static struct bpf_unwind_frame *find_frame(struct bpf_unwind_table *table, u32 ret, u8 *hint)
+{
+	struct bpf_unwind_frame *frame = search_frame(table, ret);
+
 	if (frame)
 		WRITE_ONCE(*hint, frame - table->frame);
 	return frame;
@@ -109,30 +115,65 @@ static noinline unsigned long leave_trampoline(struct throw_frame *throw)
 	return throw->fp[2];
 }
 
+static noinline struct bpf_unwind_frame *
+find_thrower(const struct throw_frame *throw, struct bpf_unwind_table *table)
+{
+	struct bpf_unwind_frame *frame = find_frame(table, throw->ip, &table->thrower);
+
+	BUG_ON(!frame);
+	return frame;
+}
+
+/*
+ * It isn't the caller that it was last time: another one, or a trampoline comes first.
+ * Leaves the return address in throw->ip.
+ */
+static noinline struct bpf_unwind_frame *
+find_caller(struct throw_frame *throw, struct bpf_unwind_table *table, u8 *hint)
+{
+	struct bpf_unwind_frame *caller;
+
+	throw->ip = throw->fp[1];
+	caller = find_frame(table, throw->ip, hint);
+	if (caller)
+		return caller;
+	throw->ip = leave_trampoline(throw);
+	caller = hinted_frame(table, hint);
+	if (!returns_into(caller, throw->ip))
+		caller = find_frame(table, throw->ip, hint);
+	BUG_ON(!caller);
+	return caller;
+}
+
+static __always_inline void note(struct trail *trail, unsigned long ip)
+{
+	if (trail)
+		trail->ip[++trail->depth] = ip;
+}
+
 /* A copy of it is made that knows that there is no @trail to keep */
 static __always_inline void walk(struct throw_frame *throw, struct bpf_unwind_table *table,
 				 struct trail *trail)
 {
 	struct bpf_unwind_frame *frame, *caller;
-	unsigned long *fp = throw->fp, ret;
+	unsigned long *fp = throw->fp;
 
-	frame = find_frame(table, throw->ip, &table->thrower);
-	BUG_ON(!frame);
+	frame = hinted_frame(table, &table->thrower);
+	if (unlikely(!returns_into(frame, throw->ip)))
+		frame = find_thrower(throw, table);
 	for (;;) {
 		pop_saved(throw, fp, frame);
 		if (frame == table->frame)
 			break;
-		ret = fp[1];
-		caller = find_frame(table, ret, &frame->caller);
-		if (unlikely(!caller)) {
+		caller = hinted_frame(table, &frame->caller);
+		if (unlikely(!returns_into(caller, fp[1]))) {
 			throw->fp = fp;
-			ret = leave_trampoline(throw);
+			caller = find_caller(throw, table, &frame->caller);
 			fp = throw->fp;
-			caller = find_frame(table, ret, &frame->caller);
-			BUG_ON(!caller);
+			note(trail, throw->ip);
+		} else {
+			note(trail, fp[1]);
 		}
-		if (trail)
-			trail->ip[++trail->depth] = ret;
 		fp = (unsigned long *)fp[0];
 		frame = caller;
 	}

@@ -27,7 +27,7 @@ void bpf_set_exception_callback(int (*cb)(u64 cookie));
  *	thrower has them when the walk begins, as the main program's caller had them
  *	when it ends. BPF code doesn't touch r12, and C gives it back.
  * @fp: frame pointer, the thrower's when it begins, the main program's when it ends
- * @ip: return address of the throw
+ * @ip: return address of the throw, when it begins; the walk may use it then
  */
 struct throw_frame {
 	u64 cookie;
