@@ -175,13 +175,13 @@ $(BUILD)/samples/%.bpf.o: bpf/samples/%.bpf.c bpf/bpf_exceptions.h | $(BUILD)/sa
 # Static, so that they run in the test machine as they are; libelf warns of its use of dlopen
 link = $(CC) $(CFLAGS) -Wall -Wextra -static -o $@ $(filter %.c,$^) -lbpf -lelf -lz
 
-$(tool): tools/bpfthrow.c tools/prog.c tools/trace.c tools/prog.h tools/trace.h | $(BUILD)/tools
+$(tool): $(addprefix bpf/tools/,bpfthrow.c prog.c trace.c prog.h trace.h) | $(BUILD)/tools
 	$(link)
 
 $(BUILD)/samples/samples: bpf/samples/samples.c | $(BUILD)/samples
 	$(link)
 
-$(BUILD)/tests/trace: tests/trace/trace.c tools/trace.c tools/trace.h tests/kmod/test.h | $(BUILD)/tests
+$(BUILD)/tests/trace: tests/trace/trace.c bpf/tools/trace.c bpf/tools/trace.h tests/kmod/test.h | $(BUILD)/tests
 	$(link)
 
 $(BUILD)/tests/runner: tests/runner.c | $(BUILD)/tests

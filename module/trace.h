@@ -21,8 +21,8 @@
  *
  * Places are "function+offset": number of the function in the program, and the offset of
  * the return address in its JITed image; of the throw first, then of the calls up to the
- * main program's; there are as many as frames says, one more than depth. A program returns an int: the
- * upper half of what it returns is whatever it is.
+ * main program's; there are as many as frames says, one more than depth. A program returns
+ * an int: the upper half of what it returns is whatever it is.
  *
  * What prints it is written for perf and trace-cmd, too. These know no %c, and no expression
  * for the length of an array.

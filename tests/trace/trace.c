@@ -25,7 +25,7 @@
 #include <unistd.h>
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
-#include "../../tools/trace.h"
+#include "../../bpf/tools/trace.h"
 #include "../kmod/test.h"
 
 static const char *const contexts[] = { "process", "softirq", "hardirq", "nmi" };
@@ -192,7 +192,7 @@ static bool is_event(const struct throw_event *event, int fd, const char *contex
 			    event->cookie, event->depth, event->context, event->callback,
 			    event->ret);
 	for (__u32 i = 0; i <= depth; i++)
-		if (!is_call(fd, event->places[i]) || (i == depth) != !event->places[i].func)
+		if (!is_call(fd, event->places[i]) || !(i < depth) != !event->places[i].func)
 			return fail("place %u is %u+%u", i, event->places[i].func,
 				    event->places[i].off);
 	return true;
@@ -772,8 +772,7 @@ static bool is_gone(const struct throw_event *event, const char *places)
 	FILE *f = fopen("/tmp/event", "w");
 	char want[512];
 
-	fprintf(f, "# a comment\n x-1 [0] ..... 1.0: bpf_throw: id=%u name=from_1_cb tag=%s cookie=21"
-		" depth=1 context=process callback=1 ret=42 places=", event->id, event->tag);
+	fprintf(f, "# a comment\n x-1 [0] ..... 1.0: bpf_throw: id=%u name=from_1_cb tag=%s cookie=21 depth=1 context=process callback=1 ret=42 places=", event->id, event->tag);
 	fprintf(f, places, (__u64)event->places[0].func << 32 | event->places[0].off,
 		(__u64)event->places[1].off);
 	fclose(f);

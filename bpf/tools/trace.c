@@ -96,7 +96,7 @@ static int find_tracefs(void)
 		endmntent(mounts);
 	if (!*tracefs)
 		return complain("tracefs isn't mounted, and events come from there",
-				"mount -t tracefs tracefs /sys/kernel/tracing");
+				"mount -t tracefs none /sys/kernel/tracing");
 	return 0;
 }
 
