@@ -26,7 +26,7 @@ bench_objects := $(patsubst tests/bench/%.bpf.c,$(BUILD)/bench/%.bpf.o,$(wildcar
 assert_objects := $(patsubst %,$(BUILD)/tests/cases_%.bpf.o,u8 s8 u16 s16 u32 s32 u64 s64) \
 	$(addprefix $(BUILD)/tests/,other.bpf.o jited.bpf.o)
 bench_programs := $(addprefix $(BUILD)/bench/,bench prologue corpus)
-programs := $(addprefix $(BUILD)/tests/,runner canary special life)
+programs := $(addprefix $(BUILD)/tests/,runner canary special life stress)
 
 .DEFAULT_GOAL := help
 .PHONY: help run check check-debug check-kernels check-bases steps setup kernel module tests \
@@ -111,7 +111,7 @@ link = $(CC) $(CFLAGS) -Wall -Wextra -static -o $@ $(filter %.c,$^) -lbpf -lelf 
 $(BUILD)/tests/runner: tests/runner.c | $(BUILD)/tests
 	$(link)
 
-$(BUILD)/tests/canary $(BUILD)/tests/special $(BUILD)/tests/life: $(BUILD)/tests/%: tests/%.c tests/builder.c tests/builder.h \
+$(addprefix $(BUILD)/tests/,canary special life stress): $(BUILD)/tests/%: tests/%.c tests/builder.c tests/builder.h \
 		tests/kmod/test.h | $(BUILD)/tests
 	$(link)
 
