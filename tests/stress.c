@@ -50,7 +50,7 @@
 
 static const char *module;
 static int device, cpus, lsm_hook, timer_hook;
-static volatile bool stop;
+static volatile bool stop, all_joined;
 /* Held for reading by who has a program or symbol of the module, for writing to reload it */
 static pthread_rwlock_t gate;
 
@@ -98,6 +98,12 @@ static __u64 now_ms(void)
 	return ts.tv_sec * 1000ull + ts.tv_nsec / 1000000;
 }
 
+/* When a round that begins now is over */
+static __u64 round_end(void)
+{
+	return now_ms() + ROUND_MS;
+}
+
 static void sleep_ms(int ms)
 {
 	usleep(ms * 1000);
@@ -132,6 +138,7 @@ struct kind {
 	int thrown_ret, passed_ret;
 	enum bpf_attach_type attach_type;
 	int btf_id, target;
+	bool nests;		/* calls bpf_test_nest() */
 	void *sleeps_on;	/* memory that it copies from, for a page fault between frames */
 };
 
@@ -223,6 +230,8 @@ static void build_thrower(struct builder *b, const struct kind *kind, int map)
 			builder_emit(b, MOV_IMM(BPF_REG_1, i));
 			builder_call(b, funcs[i + 1]);
 		} else {
+			if (kind->nests)
+				builder_call_kfunc(b, KFUNC_NEST);
 			if (kind->sleeps_on)
 				copy_from_user(b, kind->sleeps_on);
 			for (int j = 0; j < 3; j++)
@@ -319,8 +328,10 @@ static bool read_counts(const struct pack *p, struct counts *counts, __u64 *fdin
  * The end of a round: nothing starts these programs any more. Who was detached may still be
  * running elsewhere, but not for long.
  * @seen: how many ends by exception the caller saw, or -1 if it doesn't see them
+ *
+ * Return: how many runs there were
  */
-static void pack_close(struct pack *p, long long seen)
+static __u64 pack_close(struct pack *p, long long seen)
 {
 	struct activity *a = p->a;
 	struct counts c;
@@ -344,6 +355,13 @@ static void pack_close(struct pack *p, long long seen)
 	while (p->cnt)
 		close(p->fds[--p->cnt]);
 	close(p->map);
+	return c.begun + c.passed;
+}
+
+/* Whether there is time for one program more, in a round that makes many; for one there is */
+static bool goes_on(const struct pack *p, __u64 end)
+{
+	return p->cnt < MAX_PROGS && (!p->cnt || now_ms() < end);
 }
 
 /* --- who runs programs -------------------------------------------------------------------- */
@@ -379,21 +397,53 @@ static bool volley(struct activity *a, struct test_volley *v)
 static void volley_round(struct activity *a)
 {
 	struct test_volley v = { .context = a->arg, .repeat = a->arg == IN_PROCESS ? 500 : 50 };
-	__u64 end = now_ms() + ROUND_MS;
 	long long seen = 0;
 	struct pack p;
+	__u64 end;
 
 	if (!pack_open(&p, a))
 		return;
 	for (int i = 0; i < 3 && !a->failed; i++)
 		pack_add(&p, &xdp);
 	try_to_unload(a);
-	while (!a->failed && now_ms() < end) {
+	for (end = round_end(); !a->failed && now_ms() < end; ) {
 		v.prog_fd = p.fds[pick(p.cnt)];
 		if (volley(a, &v))
 			seen += v.thrown;
 	}
 	pack_close(&p, seen);
+}
+
+/*
+ * Here it is the program itself that asks for the interruption, in its innermost frame: by an NMI,
+ * or by a call where it runs in one
+ */
+static void nested_round(struct activity *a)
+{
+	struct kind outer = xdp;
+	struct pack p, nested;
+	__u64 end;
+
+	outer.nests = true;
+	if (!pack_open(&p, a) || !pack_open(&nested, a))
+		return;
+	for (int i = 0; i < 2 && !a->failed; i++) {
+		pack_add(&p, &outer);
+		pack_add(&nested, &xdp);
+	}
+	for (end = round_end(); !a->failed && now_ms() < end; ) {
+		struct test_run run = { .prog_fd = p.fds[pick(2)], .nested_fd = nested.fds[pick(2)],
+					.context = pick(TEST_CONTEXTS), .repeat = 50 };
+
+		run.nested_context = run.context == IN_NMI ? IN_PROCESS : IN_NMI;
+		if (ioctl(device, TEST_RUN, &run))
+			fail(a, "cannot run: %s", strerror(errno));
+		else if (run.bad || run.nested_bad)
+			fail(a, "the caller's registers were not preserved: %#x, %#x", run.bad,
+			     run.nested_bad);
+	}
+	a->over += pack_close(&nested, -1);
+	pack_close(&p, -1);
 }
 
 /* Programs that sleep between frames: they wait for a page that isn't there */
@@ -402,15 +452,15 @@ static void sleepable_round(struct activity *a)
 	void *page = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	struct kind kind = { BPF_PROG_TYPE_SYSCALL, .thrown_ret = 66, .passed_ret = 2,
 			     .sleeps_on = page };
-	__u64 end = now_ms() + ROUND_MS;
 	long long seen = 0;
 	struct pack p;
+	__u64 end;
 
 	if (!pack_open(&p, a))
 		return;
 	pack_add(&p, &kind);
 	pack_add(&p, &kind);
-	while (!a->failed && now_ms() < end) {
+	for (end = round_end(); !a->failed && now_ms() < end; ) {
 		LIBBPF_OPTS(bpf_test_run_opts, opts);
 
 		madvise(page, 4096, MADV_DONTNEED);
@@ -431,14 +481,14 @@ static void lsm_round(struct activity *a)
 	void *page = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	struct kind kind = { BPF_PROG_TYPE_LSM, .thrown_ret = -EPERM, .passed_ret = -ENOSYS,
 			     .attach_type = BPF_LSM_MAC, .btf_id = lsm_hook, .sleeps_on = page };
-	__u64 end = now_ms() + ROUND_MS;
+	__u64 end = round_end();
 	long long seen = 0;
 	struct pack p;
 	int link;
 
 	if (!pack_open(&p, a))
 		return;
-	while (!a->failed && now_ms() < end && p.cnt < MAX_PROGS) {
+	while (!a->failed && goes_on(&p, end)) {
 		link = bpf_raw_tracepoint_open(NULL, pack_add(&p, &kind));
 		if (link < 0) {
 			fail(a, "cannot attach: %s", strerror(errno));
@@ -464,13 +514,13 @@ static void timer_round(struct activity *a)
 {
 	struct kind kind = { BPF_PROG_TYPE_TRACING, .attach_type = BPF_TRACE_FENTRY,
 			     .btf_id = timer_hook };
-	__u64 end = now_ms() + ROUND_MS, passed = a->passed, begun = a->begun;
+	__u64 end = round_end(), runs;
 	struct pack p;
 	int link;
 
 	if (!pack_open(&p, a))
 		return;
-	while (!a->failed && now_ms() < end && p.cnt < MAX_PROGS) {
+	while (!a->failed && goes_on(&p, end)) {
 		kind.attach_type = pick(2) ? BPF_TRACE_FENTRY : BPF_TRACE_FEXIT;
 		link = bpf_raw_tracepoint_open(NULL, pack_add(&p, &kind));
 		if (link < 0) {
@@ -481,10 +531,9 @@ static void timer_round(struct activity *a)
 		close(link);
 		a->done++;
 	}
-	pack_close(&p, -1);
-	if (p.run_cnt != a->begun - begun + a->passed - passed)
-		fail(a, "%llu runs in fdinfo, but %llu throws and %llu runs without", p.run_cnt,
-		     a->begun - begun, a->passed - passed);
+	runs = pack_close(&p, -1);
+	if (p.run_cnt != runs)
+		fail(a, "%llu runs in fdinfo, but %llu counted", p.run_cnt, runs);
 }
 
 struct sender {
@@ -533,7 +582,7 @@ static void tc_round(struct activity *a)
 	static const struct kind kind = { BPF_PROG_TYPE_SCHED_CLS, .thrown_ret = 2, .passed_ret = 0 };
 	LIBBPF_OPTS(bpf_tc_hook, hook, .ifindex = 1, .attach_point = BPF_TC_INGRESS);
 	LIBBPF_OPTS(bpf_tc_opts, at, .handle = 1, .priority = 1);
-	__u64 end = now_ms() + ROUND_MS, unused;
+	__u64 end = round_end(), unused;
 	struct sender s;
 	struct counts c;
 	struct pack p;
@@ -543,7 +592,7 @@ static void tc_round(struct activity *a)
 	bpf_tc_hook_create(&hook);
 	if (!open_sender(&s))
 		fail(a, "no packets: %s", strerror(errno));
-	while (!a->failed && now_ms() < end && p.cnt < MAX_PROGS) {
+	while (!a->failed && goes_on(&p, end)) {
 		at.prog_fd = pack_add(&p, &kind);
 		at.prog_id = 0;
 		at.flags = p.cnt > 1 ? BPF_TC_F_REPLACE : 0;
@@ -604,7 +653,7 @@ static int func_id(int fd, const char *name)
 static void watch_round(struct activity *a)
 {
 	struct kind kind = { .type = BPF_PROG_TYPE_TRACING };
-	__u64 end = now_ms() + ROUND_MS;
+	__u64 end = round_end();
 	struct runner r = { .a = a };
 	struct pack p, watchers;
 	pthread_t thread;
@@ -616,7 +665,7 @@ static void watch_round(struct activity *a)
 	/* function 1 is the callback, 2 the one that main calls */
 	kind.btf_id = func_id(r.fd, "func2");
 	pthread_create(&thread, NULL, keep_running, &r);
-	while (!a->failed && now_ms() < end && watchers.cnt < MAX_PROGS) {
+	while (!a->failed && goes_on(&watchers, end)) {
 		kind.attach_type = pick(2) ? BPF_TRACE_FENTRY : BPF_TRACE_FEXIT;
 		link = bpf_raw_tracepoint_open(NULL, pack_add(&watchers, &kind));
 		if (link < 0) {
@@ -641,12 +690,12 @@ static void churn_round(struct activity *a)
 		{ BPF_PROG_TYPE_SCHED_CLS, .thrown_ret = 8, .passed_ret = 3 },
 	};
 	const struct kind *kind = &kinds[pick(2)];
-	__u64 end = now_ms() + ROUND_MS;
+	__u64 end = round_end();
 	long long seen;
 	struct pack p;
 	int fd, cnt;
 
-	while (!a->failed && now_ms() < end) {
+	do {
 		seen = 0;
 		if (!pack_open(&p, a))
 			return;
@@ -662,7 +711,7 @@ static void churn_round(struct activity *a)
 		}
 		pack_close(&p, seen);
 		a->done++;
-	}
+	} while (!a->failed && now_ms() < end);
 }
 
 /* --- who looks on ----------------------------------------------------------------------------- */
@@ -834,7 +883,7 @@ static bool open_sampler(struct sampler *s, int cpu)
 		.type = PERF_TYPE_SOFTWARE,
 		.size = sizeof(attr),
 		.config = PERF_COUNT_SW_CPU_CLOCK,
-		.sample_period = 200000, /* ns */
+		.sample_period = 997000, /* ns */
 		.sample_type = PERF_SAMPLE_CALLCHAIN,
 		.exclude_callchain_user = 1,
 	};
@@ -890,11 +939,11 @@ static void read_samples(struct activity *a, struct sampler *s)
 	__atomic_store_n(&s->meta->data_tail, tail, __ATOMIC_RELEASE);
 }
 
-/* A timer samples the CPUs' stacks five thousand times a second, wherever they are */
+/* A timer samples the CPUs' stacks a thousand times a second, wherever they are */
 static void perf_round(struct activity *a)
 {
 	struct sampler samplers[MAX_CPUS];
-	__u64 end = now_ms() + ROUND_MS;
+	__u64 end = round_end();
 	int cnt = 0;
 
 	for (int i = 0; i < cpus; i++)
@@ -1004,6 +1053,8 @@ static struct activity activities[] = {
 	  .arg = IN_HARDIRQ, .least = 500 },
 	{ "nmi", "in NMIs, here or on another CPU", volley_round,
 	  .arg = IN_NMI, .least = 500 },
+	{ "nested", "in programs that NMIs and calls interrupt in the innermost frame", nested_round,
+	  .least = 200 },
 	{ "sleepable", "in sleepable programs, with page faults between frames", sleepable_round,
 	  .least = 500 },
 	{ "lsm", "at a security hook, attached and detached; a throw denies", lsm_round,
@@ -1111,10 +1162,22 @@ static bool go(int (*cnt)(void), int expected, const char *what)
 	return cnt() <= expected;
 }
 
+/* For QEMU, which else may get stuck where text was patched; see kmod/stale.c */
+static void *refresh(void *arg)
+{
+	while (!all_joined) {
+		ioctl(device, TEST_REFRESH);
+		sleep_ms(50);
+	}
+	return arg;
+}
+
 static void run_all(int seconds)
 {
-	__u64 end = now_ms() + seconds * 1000;
+	pthread_t refresher;
+	__u64 begin = now_ms(), end = begin + seconds * 1000;
 
+	pthread_create(&refresher, NULL, refresh, NULL);
 	for (int i = 0; i < ACTIVITIES; i++)
 		pthread_create(&activities[i].thread, NULL, act, &activities[i]);
 	while (!stop && now_ms() < end)
@@ -1122,6 +1185,9 @@ static void run_all(int seconds)
 	stop = true;
 	for (int i = 0; i < ACTIVITIES; i++)
 		pthread_join(activities[i].thread, NULL);
+	all_joined = true;
+	pthread_join(refresher, NULL);
+	printf("# ran for %llu ms\n", now_ms() - begin);
 }
 
 static void report_all(int programs, int trampolines)
@@ -1163,6 +1229,7 @@ static bool prepare(void)
 		return false;
 	}
 	put(TRACING "buffer_size_kb", "128", 0);
+	put("/proc/sys/net/core/bpf_jit_kallsyms", "1", 0); /* for names in stack traces */
 	pthread_rwlockattr_init(&attr);
 	pthread_rwlockattr_setkind_np(&attr, PTHREAD_RWLOCK_PREFER_WRITER_NONRECURSIVE_NP);
 	pthread_rwlock_init(&gate, &attr);

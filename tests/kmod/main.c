@@ -20,6 +20,7 @@
 #include <asm/apic.h>
 #include <asm/nmi.h>
 #include "test.h"
+#include "stale.h"
 
 /* call.S knows the layout */
 struct canary_call {
@@ -91,7 +92,7 @@ struct volley {
 	struct tasklet_struct tasklet;
 };
 
-/* One NMI can be for a TEST_RUN and a volley; and then one more may come, for nothing */
+/* One NMI can be for all that wanted one; and then others may come, for nothing */
 static DEFINE_MUTEX(nmi_volley_lock);
 static struct volley *nmi_volley;
 static DEFINE_PER_CPU(int, spare_nmis);
@@ -127,6 +128,7 @@ static int handle_nmi(unsigned int cmd, struct pt_regs *regs)
 {
 	struct volley *v = take_nmi_volley();
 	struct job *job = take_nmi_job();
+	int asked = !!v + !!job + test_sample_stale(regs);
 
 	if (v) {
 		shoot(v);
@@ -136,13 +138,9 @@ static int handle_nmi(unsigned int cmd, struct pt_regs *regs)
 		call_prog(job);
 		smp_store_release(&job->in_nmi, false); /* what it returned is there */
 	}
-	if (v && job)
-		this_cpu_inc(spare_nmis);
-	if (v || job)
-		return NMI_HANDLED;
-	if (!this_cpu_read(spare_nmis))
+	if (!asked && !this_cpu_read(spare_nmis))
 		return NMI_DONE;
-	this_cpu_dec(spare_nmis);
+	this_cpu_add(spare_nmis, asked - 1);
 	return NMI_HANDLED;
 }
 
@@ -299,9 +297,19 @@ static void shoot_in_irq_work(struct irq_work *work)
 	shoot_in_irq(container_of(work, struct volley, irq_work));
 }
 
+/* Wait for the CPU to be in a program, but not for long: it may have none to run */
+static void aim(struct volley *v)
+{
+	int i;
+
+	for (i = 0; i < 3000 && !READ_ONCE(*per_cpu_ptr(&running, v->cpu)); i++)
+		barrier();
+}
+
 /* This CPU would call the function as it is, in no interrupt, if it asked itself to */
 static void interrupt(struct volley *v)
 {
+	aim(v);
 	reinit_completion(&v->job.done);
 	if (get_cpu() == v->cpu)
 		irq_work_queue(&v->irq_work);
@@ -324,6 +332,7 @@ static void shoot_in_process(struct volley *v)
 static void shoot_in_nmi(struct volley *v)
 {
 	mutex_lock(&nmi_volley_lock);
+	aim(v);
 	WRITE_ONCE(v->job.in_nmi, true);
 	smp_store_release(&nmi_volley, v); /* complete, for handle_nmi() */
 	preempt_disable();
@@ -405,6 +414,8 @@ static long test_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 		return hold((u32 __user *)arg);
 	if (cmd == TEST_VOLLEY)
 		return volley_ioctl((struct test_volley __user *)arg);
+	if (cmd == TEST_REFRESH)
+		return test_refresh_stale();
 	if (cmd != TEST_RUN)
 		return -ENOTTY;
 	if (copy_from_user(&args, (void __user *)arg, sizeof(args)))
