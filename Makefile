@@ -29,7 +29,7 @@ bench_programs := $(addprefix $(BUILD)/bench/,bench prologue corpus)
 programs := $(addprefix $(BUILD)/tests/,runner canary special life stress)
 
 .DEFAULT_GOAL := help
-.PHONY: help run check check-debug check-kernels check-bases steps setup kernel module tests \
+.PHONY: help run check check-debug check-kernels check-bases steps stress setup kernel module tests \
 	bench bench-quick bench-programs shell clean
 
 help: ## list the targets
@@ -48,7 +48,7 @@ check: setup ## all tests; the results are in build/check.tap
 	@tests/check
 
 # The suites that run in a kernel; what they find fault with on others is no question of the kernel
-in_kernel := bpf asserts canary special life
+in_kernel := bpf asserts canary special life stress
 
 check-debug: setup ## the tests that run in the kernel, on those of debug kernels
 	@scripts/setup check
@@ -59,6 +59,11 @@ check-kernels: setup ## the same with the frame pointer unwinder, and with retpo
 	@KERNEL_CONFIG=frame-pointer tests/check $(in_kernel)
 	@KERNEL_CONFIG=mitigations KERNEL_APPEND="spectre_v2=retpoline indirect_target_selection=force" \
 		tests/check $(in_kernel)
+
+stress: SECONDS ?= 60
+stress: setup ## throws everywhere at once while all that can change changes, for SECONDS=60
+	@scripts/setup check
+	@STRESS_SECONDS="$(SECONDS)" tests/check stress; status=$$?; grep '^#' build/check/stress.tap; exit $$status
 
 check-bases: setup ## apply the series to each 6.1 source in the archive
 	@tests/bases
