@@ -606,7 +606,6 @@ static void tc_round(struct activity *a)
 		a->done++;
 		send_packets(&s, 100);
 	}
-	at.flags = at.prog_fd = at.prog_id = 0;
 	read_counts(&p, &c, &unused);
 	close_sender(&s, c.begun);
 	hook.attach_point = BPF_TC_INGRESS | BPF_TC_EGRESS;
@@ -664,7 +663,8 @@ static void watch_round(struct activity *a)
 
 	if (!pack_open(&p, a) || !pack_open(&watchers, a))
 		return;
-	r.fd = kind.target = pack_add(&p, &xdp);
+	r.fd = pack_add(&p, &xdp);
+	kind.target = r.fd;
 	/* function 1 is the callback, 2 the one that main calls */
 	kind.btf_id = func_id(r.fd, "func2");
 	pthread_create(&thread, NULL, keep_running, &r);
@@ -799,8 +799,11 @@ static bool tracer_off(void)
 
 static bool kprobe_on(void)
 {
-	return put(TRACING "kprobe_events", "p:stress/unwind bpf_exceptions:bpf_exceptions_unwind", O_TRUNC) &&
-	       put(TRACING "kprobe_events", "r:stress/unwound bpf_exceptions:bpf_exceptions_unwind", O_APPEND) &&
+	static const char entry[] = "p:stress/unwind bpf_exceptions:bpf_exceptions_unwind";
+	static const char ret[] = "r:stress/unwound bpf_exceptions:bpf_exceptions_unwind";
+
+	return put(TRACING "kprobe_events", entry, O_TRUNC) &&
+	       put(TRACING "kprobe_events", ret, O_APPEND) &&
 	       put(TRACING "events/stress/unwind/trigger", "stacktrace", 0) &&
 	       put(TRACING "events/stress/unwound/trigger", "stacktrace", 0) &&
 	       put(TRACING "events/stress/enable", "1", 0);
@@ -1227,11 +1230,11 @@ static void report_all(int programs, int trampolines)
 		report(&activities[i]);
 		throws += activities[i].begun;
 	}
-	printf("# %llu throws; %llu programs began on top of another; %llu attempts to unload the module in use\n",
+	printf("# %llu throws, %llu programs on top of another, %llu attempts to unload the module in use\n",
 	       throws, over, unload_attempts);
 	test(over >= LEAST_OVER, "interrupted", "programs interrupted others between frames");
 	test(unload_attempts, "in_use", "the module couldn't be unloaded while programs used it");
-	printf("# %llu lines of traces, %llu stacks from inside a throw, of which %llu show the program; %llu samples from inside a throw\n",
+	printf("# %llu lines of traces, %llu stacks from inside a throw (%llu show the program), %llu samples\n",
 	       traced_lines, traced_throws, traced_stacks, sampled_throws);
 	test(traced_throws >= LEAST_STACKS, "stacks", "stack traces from inside throws");
 	test(sampled_throws >= LEAST_SAMPLES, "samples", "samples from inside throws");
