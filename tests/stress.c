@@ -392,27 +392,88 @@ static bool volley(struct activity *a, struct test_volley *v)
 	}
 	if (v->bad)
 		fail(a, "the caller's registers were not preserved: %#x", v->bad);
-	a->over += v->over;
+	return true;
+}
+
+/* Runs programs of a pack, in a thread or not, until it is told to stop or it's time */
+struct runner {
+	struct activity *a;
+	const struct pack *p;
+	enum test_context context;
+	__u64 end;
+	bool stop;
+	long long seen;
+	__u64 over;
+	pthread_t thread;
+};
+
+static void *keep_running(void *arg)
+{
+	struct runner *r = arg;
+	struct test_volley v = { .context = r->context,
+				 .repeat = r->context == IN_PROCESS ? 200 : 50 };
+
+	seed += r->context; /* a thread of its own begins at 0 */
+	while (!r->a->failed && !__atomic_load_n(&r->stop, __ATOMIC_RELAXED) && now_ms() < r->end) {
+		v.prog_fd = r->p->fds[pick(r->p->cnt)];
+		if (!volley(r->a, &v))
+			break;
+		r->seen += v.thrown;
+		r->over += v.over;
+	}
+	return NULL;
+}
+
+static bool open_xdp_pack(struct pack *p, struct activity *a, int progs)
+{
+	if (!pack_open(p, a))
+		return false;
+	while (progs-- && !a->failed)
+		pack_add(p, &xdp);
 	return true;
 }
 
 /* The test module calls programs in context @a->arg, on this CPU or another */
 static void volley_round(struct activity *a)
 {
-	struct test_volley v = { .context = a->arg, .repeat = a->arg == IN_PROCESS ? 500 : 50 };
+	struct runner r = { .a = a, .context = a->arg };
+	struct pack p;
+
+	if (!open_xdp_pack(&p, a, 3))
+		return;
+	try_to_unload(a);
+	r.p = &p;
+	r.end = round_end();
+	keep_running(&r);
+	a->over += r.over;
+	pack_close(&p, r.seen);
+}
+
+/* The same two programs in all contexts at once: they interrupt themselves, too */
+static void shared_round(struct activity *a)
+{
+	static const enum test_context contexts[] = {
+		IN_PROCESS, IN_PROCESS, IN_SOFTIRQ, IN_HARDIRQ, IN_NMI,
+	};
+	enum { RUNNERS = sizeof(contexts) / sizeof(contexts[0]) };
+	struct runner runners[RUNNERS];
 	long long seen = 0;
 	struct pack p;
 	__u64 end;
 
-	if (!pack_open(&p, a))
+	if (!open_xdp_pack(&p, a, 2))
 		return;
-	for (int i = 0; i < 3 && !a->failed; i++)
-		pack_add(&p, &xdp);
-	try_to_unload(a);
-	for (end = round_end(); !a->failed && now_ms() < end; ) {
-		v.prog_fd = p.fds[pick(p.cnt)];
-		if (volley(a, &v))
-			seen += v.thrown;
+	end = round_end();
+	for (int i = 0; i < RUNNERS; i++) {
+		struct runner *r = &runners[i];
+
+		*r = (struct runner){ .a = a, .p = &p, .context = contexts[i], .end = end };
+		pthread_create(&r->thread, NULL, keep_running, r);
+	}
+	for (int i = 0; i < RUNNERS; i++) {
+		pthread_join(runners[i].thread, NULL);
+		seen += runners[i].seen;
+		a->over += runners[i].over;
 	}
 	pack_close(&p, seen);
 }
@@ -615,23 +676,6 @@ static void tc_round(struct activity *a)
 
 /* --- who attaches to them ------------------------------------------------------------------- */
 
-struct runner {
-	struct activity *a;
-	int fd;
-	long long seen;
-	bool stop;
-};
-
-static void *keep_running(void *arg)
-{
-	struct runner *r = arg;
-	struct test_volley v = { .prog_fd = r->fd, .context = IN_PROCESS, .repeat = 50 };
-
-	while (!__atomic_load_n(&r->stop, __ATOMIC_RELAXED) && volley(r->a, &v))
-		r->seen += v.thrown;
-	return NULL;
-}
-
 /* BTF id of a program's function */
 static int func_id(int fd, const char *name)
 {
@@ -656,18 +700,16 @@ static void watch_round(struct activity *a)
 {
 	struct kind kind = { .type = BPF_PROG_TYPE_TRACING };
 	__u64 end = round_end();
-	struct runner r = { .a = a };
 	struct pack p, watchers;
-	pthread_t thread;
+	struct runner r = { .a = a, .p = &p, .context = IN_PROCESS, .end = -1 };
 	int link;
 
-	if (!pack_open(&p, a) || !pack_open(&watchers, a))
+	if (!open_xdp_pack(&p, a, 1) || !pack_open(&watchers, a))
 		return;
-	r.fd = pack_add(&p, &xdp);
-	kind.target = r.fd;
+	kind.target = p.fds[0];
 	/* function 1 is the callback, 2 the one that main calls */
-	kind.btf_id = func_id(r.fd, "func2");
-	pthread_create(&thread, NULL, keep_running, &r);
+	kind.btf_id = func_id(kind.target, "func2");
+	pthread_create(&r.thread, NULL, keep_running, &r);
 	while (!a->failed && goes_on(&watchers, end)) {
 		kind.attach_type = pick(2) ? BPF_TRACE_FENTRY : BPF_TRACE_FEXIT;
 		link = bpf_raw_tracepoint_open(NULL, pack_add(&watchers, &kind));
@@ -680,8 +722,9 @@ static void watch_round(struct activity *a)
 		a->done++;
 	}
 	__atomic_store_n(&r.stop, true, __ATOMIC_RELAXED);
-	pthread_join(thread, NULL);
+	pthread_join(r.thread, NULL);
 	pack_close(&watchers, -1);
+	a->over += r.over;
 	pack_close(&p, r.seen);
 }
 
@@ -1062,6 +1105,8 @@ static struct activity activities[] = {
 	  .arg = IN_HARDIRQ, .least = 200 },
 	{ "nmi", "in NMIs, here or on another CPU", volley_round,
 	  .arg = IN_NMI, .least = 200 },
+	{ "shared", "in the same programs, in all these contexts at once", shared_round,
+	  .least = 1000 },
 	{ "nested", "in programs that NMIs and calls interrupt in the innermost frame", nested_round,
 	  .least = 200 },
 	{ "sleepable", "in sleepable programs, with page faults between frames", sleepable_round,
