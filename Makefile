@@ -29,13 +29,13 @@ assert_objects := $(patsubst %,$(BUILD)/tests/cases_%.bpf.o,u8 s8 u16 s16 u32 s3
 bench_programs := $(addprefix $(BUILD)/bench/,bench prologue corpus)
 trace_objects := $(patsubst %,$(BUILD)/tests/%.bpf.o,trace lines14 lines19 lines14-sites lines19-sites) \
 	$(foreach seed,1 2 3 6,$(patsubst %,$(BUILD)/tests/many$(seed)-%.bpf.o,14 19 14-sites 19-sites))
-programs := $(addprefix $(BUILD)/tests/,runner canary special life trace fuzz)
+programs := $(addprefix $(BUILD)/tests/,runner canary special life stress trace fuzz)
 sample_objects := $(patsubst bpf/samples/%.bpf.c,$(BUILD)/samples/%.bpf.o,$(wildcard bpf/samples/*.bpf.c))
 samples := $(BUILD)/samples/samples $(sample_objects)
 tool := $(BUILD)/tools/bpfthrow
 
 .DEFAULT_GOAL := help
-.PHONY: help run check check-debug check-kernels check-bases steps fuzz setup kernel module patch \
+.PHONY: help run check check-debug check-kernels check-bases steps fuzz stress setup kernel module patch \
 	unpatch doctor install dkms uninstall lint tests tools samples bench bench-quick \
 	bench-programs shell clean
 
@@ -56,7 +56,7 @@ check: setup ## all tests; the results are in build/check.tap
 	@tests/check
 
 # The suites that run in a kernel; what they find fault with on others is no question of the kernel
-in_kernel := bpf canary special trace fuzz life
+in_kernel := bpf canary special trace fuzz stress life
 
 check-debug: setup ## the tests that run in the kernel, on those of debug kernels
 	@scripts/setup check
@@ -67,6 +67,11 @@ check-kernels: setup ## the same with the frame pointer unwinder, and with retpo
 	@KERNEL_CONFIG=frame-pointer tests/check $(in_kernel)
 	@KERNEL_CONFIG=mitigations KERNEL_APPEND="spectre_v2=retpoline indirect_target_selection=force" \
 		tests/check $(in_kernel)
+
+stress: SECONDS ?= 60
+stress: setup ## throws everywhere at once while all that can change changes, for SECONDS=60
+	@scripts/setup check
+	@STRESS_SECONDS="$(SECONDS)" tests/check stress; status=$$?; grep '^#' build/check/stress.tap; exit $$status
 
 check-bases: setup ## apply the series to each 6.1 source in the archive
 	@tests/bases
@@ -187,7 +192,7 @@ $(BUILD)/tests/trace: tests/trace/trace.c bpf/tools/trace.c bpf/tools/trace.h te
 $(BUILD)/tests/runner: tests/runner.c | $(BUILD)/tests
 	$(link)
 
-$(BUILD)/tests/canary $(BUILD)/tests/special $(BUILD)/tests/life: $(BUILD)/tests/%: tests/%.c tests/builder.c tests/builder.h \
+$(addprefix $(BUILD)/tests/,canary special life stress): $(BUILD)/tests/%: tests/%.c tests/builder.c tests/builder.h \
 		tests/kmod/test.h | $(BUILD)/tests
 	$(link)
 

@@ -61,6 +61,9 @@ static void find_kfuncs(void)
 	for (int i = 0; i < KFUNCS; i++)
 		kfunc_ids[i] = btf[i == KFUNC_NEST] ?
 			btf__find_by_name_kind(btf[i == KFUNC_NEST], kfuncs[i].name, BTF_KIND_FUNC) : 0;
+	btf__free(btf[1]);
+	btf__free(btf[0]);
+	btf__free(vmlinux);
 }
 
 void builder_forget(void)
@@ -172,18 +175,23 @@ static int by_start(const void *a, const void *b)
 
 int builder_load(struct builder *b, enum bpf_prog_type type, char *log, int log_size)
 {
-	return builder_load_for(b, type, NULL, log, log_size);
+	LIBBPF_OPTS(bpf_prog_load_opts, none);
+
+	return builder_load_with(b, type, &none, log, log_size);
 }
 
-int builder_load_for(struct builder *b, enum bpf_prog_type type,
-		     const struct builder_target *target, char *log, int log_size)
+int builder_load_with(struct builder *b, enum bpf_prog_type type,
+		      const struct bpf_prog_load_opts *with, char *log, int log_size)
 {
 	struct bpf_func_info info[MAX_FUNCS];
 	struct bpf_insn insns[MAX_INSNS];
 	int i, fd, btf_fd;
-	LIBBPF_OPTS(bpf_prog_load_opts, opts, .fd_array = fd_array, .log_buf = log,
-		    .log_size = log ? log_size : 0, .log_level = log ? 1 : 0);
+	struct bpf_prog_load_opts opts = *with;
 
+	opts.fd_array = fd_array;
+	opts.log_buf = log;
+	opts.log_size = log ? log_size : 0;
+	opts.log_level = log ? 1 : 0;
 	memcpy(insns, b->insns, b->cnt * sizeof(insns[0]));
 	for (i = 0; i < b->cnt; i++) {
 		bool call = insns[i].code == (BPF_JMP | BPF_CALL) && insns[i].src_reg == BPF_PSEUDO_CALL;
@@ -192,11 +200,6 @@ int builder_load_for(struct builder *b, enum bpf_prog_type type,
 
 		if (call || load)
 			insns[i].imm = b->funcs[insns[i].imm].start - i - 1;
-	}
-	if (target) {
-		opts.expected_attach_type = target->attach_type;
-		opts.attach_prog_fd = target->prog_fd;
-		opts.attach_btf_id = target->btf_id;
 	}
 	btf_fd = make_btf(b, info);
 	qsort(info, b->nr_funcs, sizeof(info[0]), by_start);

@@ -6,6 +6,8 @@
 #include <stdbool.h>
 #include <linux/bpf.h>
 
+struct bpf_prog_load_opts;
+
 #define INSN(CODE, DST, SRC, OFF, IMM) \
 	((struct bpf_insn){ .code = CODE, .dst_reg = DST, .src_reg = SRC, .off = OFF, .imm = IMM })
 #define MOV_IMM(DST, IMM)	INSN(BPF_ALU64 | BPF_MOV | BPF_K, DST, 0, 0, IMM)
@@ -51,16 +53,10 @@ void builder_call(struct builder *b, int func);
 void builder_load_func(struct builder *b, int reg, int func);
 void builder_load_map(struct builder *b, int reg, int map_fd);
 void builder_call_kfunc(struct builder *b, enum kfunc kfunc);
-/* What fentry, fexit and freplace programs are loaded for: a function of a loaded program */
-struct builder_target {
-	enum bpf_attach_type attach_type;
-	int prog_fd;
-	int btf_id;
-};
-
 /* Return: fd of the program, or -1 with the verifier's log in @log */
 int builder_load(struct builder *b, enum bpf_prog_type type, char *log, int log_size);
-int builder_load_for(struct builder *b, enum bpf_prog_type type,
-		     const struct builder_target *target, char *log, int log_size);
+/* The same, with a load's options of the caller's choice: what to attach to, flags */
+int builder_load_with(struct builder *b, enum bpf_prog_type type,
+		      const struct bpf_prog_load_opts *with, char *log, int log_size);
 
 #endif /* _BUILDER_H */

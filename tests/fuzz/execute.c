@@ -93,17 +93,16 @@ static int load_emitted(const struct testcase *c, int number, const struct loade
 		[PROG_FENTRY] = BPF_PROG_TYPE_TRACING, [PROG_FEXIT] = BPF_PROG_TYPE_TRACING,
 	};
 	const struct prog *p = &c->progs[number];
-	struct builder_target target = {
-		.attach_type = p->kind == PROG_FENTRY ? BPF_TRACE_FENTRY :
-			       p->kind == PROG_FEXIT ? BPF_TRACE_FEXIT : 0,
-	};
+	LIBBPF_OPTS(bpf_prog_load_opts, opts);
 
 	if (p->kind != PROG_XDP) {
-		target.prog_fd = l->prog[p->on_prog];
-		target.btf_id = l->btf_id[p->on_prog][p->on_func];
+		opts.expected_attach_type = p->kind == PROG_FENTRY ? BPF_TRACE_FENTRY :
+					    p->kind == PROG_FEXIT ? BPF_TRACE_FEXIT : 0;
+		opts.attach_prog_fd = l->prog[p->on_prog];
+		opts.attach_btf_id = l->btf_id[p->on_prog][p->on_func];
 	}
-	return builder_load_for(&emitted.b, types[p->kind], p->kind == PROG_XDP ? NULL : &target,
-				log ? log_buf : NULL, log ? sizeof(log_buf) : 0);
+	return builder_load_with(&emitted.b, types[p->kind], &opts,
+				 log ? log_buf : NULL, log ? sizeof(log_buf) : 0);
 }
 
 static enum verdict load(const struct testcase *c, int number, struct loaded *l,

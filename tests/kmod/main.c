@@ -9,15 +9,18 @@
 #include <linux/bpf.h>
 #include <linux/btf.h>
 #include <linux/btf_ids.h>
+#include <linux/cpu.h>
 #include <linux/filter.h>
 #include <linux/interrupt.h>
 #include <linux/irq_work.h>
 #include <linux/miscdevice.h>
 #include <linux/module.h>
+#include <linux/slab.h>
 #include <linux/uaccess.h>
 #include <asm/apic.h>
 #include <asm/nmi.h>
 #include "test.h"
+#include "stale.h"
 
 /* call.S knows the layout */
 struct canary_call {
@@ -35,6 +38,7 @@ struct job {
 	struct canary_call call;
 	struct completion done;
 	bool in_nmi;
+	int cpu; /* in NMI: whose */
 };
 
 static DEFINE_MUTEX(run_lock);
@@ -43,10 +47,15 @@ static u32 nested_context;
 static struct bpf_prog *held, *to_drop;
 static u64 fake_ctx[32];
 
+/* Programs between frames on this CPU, those of preempted tasks included */
+static DEFINE_PER_CPU(int, running);
+
 static void call_prog(struct job *job)
 {
 	job->call.ctx = fake_ctx;
+	this_cpu_inc(running);
 	call_with_canaries(&job->call);
+	this_cpu_dec(running);
 }
 
 /* Not in NMI: complete() takes a lock */
@@ -75,23 +84,74 @@ static DEFINE_IRQ_WORK(pending_irq_work, run_in_irq);
 /* The NMI's own, as it may come while another job is pending in softirq or hardirq */
 static struct job *nmi_job;
 
+/* A program that volleys of it run, see struct test_volley */
+struct volley {
+	struct job job;
+	struct test_volley *args;
+	int cpu;
+	struct irq_work irq_work;
+	struct tasklet_struct tasklet;
+};
+
+/* One NMI can be for all that wanted one; and then others may come, for nothing */
+static DEFINE_MUTEX(nmi_volley_lock);
+static struct volley *nmi_volley;
+static DEFINE_PER_CPU(int, spare_nmis);
+
+static void shoot(struct volley *v)
+{
+	v->job.call.bad = 0;
+	v->args->over += !!this_cpu_read(running);
+	call_prog(&v->job);
+	v->args->thrown += (u32)v->job.call.ret == v->args->thrown_ret;
+	v->args->bad |= v->job.call.bad;
+}
+
+/* The volley for this CPU, if there is one */
+static struct volley *take_nmi_volley(void)
+{
+	struct volley *v = READ_ONCE(nmi_volley);
+
+	if (!v || v->cpu != smp_processor_id())
+		return NULL;
+	WRITE_ONCE(nmi_volley, NULL);
+	return v;
+}
+
+static struct job *take_nmi_job(void)
+{
+	struct job *job = READ_ONCE(nmi_job);
+
+	return job && job->cpu == smp_processor_id() ? xchg(&nmi_job, NULL) : NULL;
+}
+
 static int handle_nmi(unsigned int cmd, struct pt_regs *regs)
 {
-	struct job *job = xchg(&nmi_job, NULL);
+	struct volley *v = take_nmi_volley();
+	struct job *job = take_nmi_job();
+	int asked = !!v + !!job + test_sample_stale(regs);
 
-	if (!job)
+	if (v) {
+		shoot(v);
+		smp_store_release(&v->job.in_nmi, false); /* what it counted is there */
+	}
+	if (job) {
+		call_prog(job);
+		smp_store_release(&job->in_nmi, false); /* what it returned is there */
+	}
+	if (!asked && !this_cpu_read(spare_nmis))
 		return NMI_DONE;
-	call_prog(job);
-	WRITE_ONCE(job->in_nmi, false);
+	this_cpu_add(spare_nmis, asked - 1);
 	return NMI_HANDLED;
 }
 
 static void run_in_nmi(struct job *job)
 {
+	job->cpu = smp_processor_id();
 	WRITE_ONCE(job->in_nmi, true);
-	WRITE_ONCE(nmi_job, job);
-	apic->send_IPI(smp_processor_id(), NMI_VECTOR);
-	while (READ_ONCE(job->in_nmi))
+	smp_store_release(&nmi_job, job); /* complete, for handle_nmi() */
+	apic->send_IPI(job->cpu, NMI_VECTOR);
+	while (smp_load_acquire(&job->in_nmi)) /* of handle_nmi() */
 		cpu_relax();
 }
 
@@ -215,6 +275,139 @@ static long run(struct test_run *run)
 	return 0;
 }
 
+static void shoot_in_softirq(struct tasklet_struct *tasklet)
+{
+	struct volley *v = from_tasklet(v, tasklet, tasklet);
+
+	shoot(v);
+	complete(&v->job.done);
+}
+
+static void shoot_in_irq(void *volley)
+{
+	struct volley *v = volley;
+
+	if (v->args->context == IN_SOFTIRQ) {
+		tasklet_schedule(&v->tasklet);
+		return;
+	}
+	shoot(v);
+	complete(&v->job.done);
+}
+
+static void shoot_in_irq_work(struct irq_work *work)
+{
+	shoot_in_irq(container_of(work, struct volley, irq_work));
+}
+
+/* Wait for the CPU to be in a program, but not for long: it may have none to run */
+static void aim(struct volley *v)
+{
+	int i;
+
+	for (i = 0; i < 3000 && !READ_ONCE(*per_cpu_ptr(&running, v->cpu)); i++)
+		barrier();
+}
+
+/* This CPU would call the function as it is, in no interrupt, if it asked itself to */
+static void interrupt(struct volley *v)
+{
+	aim(v);
+	reinit_completion(&v->job.done);
+	if (get_cpu() == v->cpu)
+		irq_work_queue(&v->irq_work);
+	else
+		smp_call_function_single(v->cpu, shoot_in_irq, v, false);
+	put_cpu();
+	wait_for_completion(&v->job.done);
+	irq_work_sync(&v->irq_work);
+}
+
+static void shoot_in_process(struct volley *v)
+{
+	migrate_disable();
+	rcu_read_lock();
+	shoot(v);
+	rcu_read_unlock();
+	migrate_enable();
+}
+
+static void shoot_in_nmi(struct volley *v)
+{
+	mutex_lock(&nmi_volley_lock);
+	aim(v);
+	WRITE_ONCE(v->job.in_nmi, true);
+	smp_store_release(&nmi_volley, v); /* complete, for handle_nmi() */
+	preempt_disable();
+	apic->send_IPI(v->cpu, NMI_VECTOR);
+	while (smp_load_acquire(&v->job.in_nmi)) /* of handle_nmi() */
+		cpu_relax();
+	preempt_enable();
+	mutex_unlock(&nmi_volley_lock);
+}
+
+/* On the CPU asked for, which stays online for as long */
+static void shoot_once(struct volley *v)
+{
+	cpus_read_lock();
+	v->cpu = v->args->cpu < nr_cpu_ids && cpu_online(v->args->cpu) ? v->args->cpu :
+									raw_smp_processor_id();
+	if (v->args->context == IN_PROCESS)
+		shoot_in_process(v);
+	else if (v->args->context == IN_NMI)
+		shoot_in_nmi(v);
+	else
+		interrupt(v);
+	cpus_read_unlock();
+}
+
+static long fire(struct test_volley *args)
+{
+	struct bpf_prog *prog;
+	struct volley *v;
+	u32 i;
+
+	prog = bpf_prog_get_type_dev(args->prog_fd, BPF_PROG_TYPE_XDP, false);
+	if (IS_ERR(prog))
+		return PTR_ERR(prog);
+	v = kzalloc(sizeof(*v), GFP_KERNEL);
+	if (!v) {
+		bpf_prog_put(prog);
+		return -ENOMEM;
+	}
+	v->args = args;
+	v->job.call.func = prog->bpf_func;
+	init_completion(&v->job.done);
+	init_irq_work(&v->irq_work, shoot_in_irq_work);
+	tasklet_setup(&v->tasklet, shoot_in_softirq);
+	args->bad = 0;
+	args->thrown = 0;
+	args->over = 0;
+	for (i = 0; i < args->repeat; i++) {
+		shoot_once(v);
+		cond_resched();
+	}
+	tasklet_kill(&v->tasklet);
+	kfree(v);
+	bpf_prog_put(prog);
+	return 0;
+}
+
+static long volley_ioctl(struct test_volley __user *at)
+{
+	struct test_volley args;
+	long err;
+
+	if (copy_from_user(&args, at, sizeof(args)))
+		return -EFAULT;
+	if (args.context >= TEST_CONTEXTS)
+		return -EINVAL;
+	err = fire(&args);
+	if (!err && copy_to_user(at, &args, sizeof(args)))
+		err = -EFAULT;
+	return err;
+}
+
 static long test_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 {
 	struct test_run args;
@@ -222,6 +415,10 @@ static long test_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 
 	if (cmd == TEST_HOLD)
 		return hold((u32 __user *)arg);
+	if (cmd == TEST_VOLLEY)
+		return volley_ioctl((struct test_volley __user *)arg);
+	if (cmd == TEST_REFRESH)
+		return test_refresh_stale();
 	if (cmd != TEST_RUN)
 		return -ENOTTY;
 	if (copy_from_user(&args, (void __user *)arg, sizeof(args)))

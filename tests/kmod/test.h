@@ -43,4 +43,33 @@ struct test_run {
 /* Keep the program of this fd, which can be closed then, for one TEST_RUN */
 #define TEST_HOLD _IOW('X', 2, __u32)
 
+/**
+ * struct test_volley - run a BPF program many times, on a CPU that does other things meanwhile
+ * @prog_fd: xdp program; it must not look at its context
+ * @context: enum test_context
+ * @cpu: where; the caller's if that CPU isn't online. In process context always the caller's
+ * @repeat: how many times
+ * @thrown_ret: what it returns when it has thrown
+ * @bad: registers that were not preserved, as in struct test_run
+ * @thrown: how often it returned that
+ * @over: how often it began while another program was between frames on that CPU
+ *
+ * Callers do not wait for each other, but NMIs go one after the other.
+ */
+struct test_volley {
+	__u32 prog_fd;
+	__u32 context;
+	__u32 cpu;
+	__u32 repeat;
+	__u32 thrown_ret;
+	__u32 bad;
+	__u64 thrown;
+	__u64 over;
+};
+
+/* For QEMU's sake, see stale.c; to be done many times a second while code is patched */
+#define TEST_REFRESH _IO('X', 4)
+
+#define TEST_VOLLEY _IOWR('X', 3, struct test_volley)
+
 #endif /* _BPF_EXCEPTIONS_TEST_H */
