@@ -29,12 +29,12 @@ bench_programs := $(addprefix $(BUILD)/bench/,bench prologue corpus)
 programs := $(addprefix $(BUILD)/tests/,runner canary special life)
 
 .DEFAULT_GOAL := help
-.PHONY: help run check check-debug check-kernels check-bases steps setup kernel module tests \
+.PHONY: help run check check-debug check-kernels check-kernel-tests check-bases steps setup kernel module tests \
 	bench bench-quick bench-programs shell clean
 
 help: ## list the targets
 	@echo 'BPF exceptions for Linux 6.1. Targets:'
-	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 26
 	@echo
 	@echo 'Variables: CACHE=DIR keeps kernels (default ~/.cache/bpf-exceptions), KSRC=DIR is a'
 	@echo '6.1.y source to use instead of the Debian package, KDIR=DIR a kernel build directory.'
@@ -59,6 +59,9 @@ check-kernels: setup ## the same with the frame pointer unwinder, and with retpo
 	@KERNEL_CONFIG=frame-pointer tests/check $(in_kernel)
 	@KERNEL_CONFIG=mitigations KERNEL_APPEND="spectre_v2=retpoline indirect_target_selection=force" \
 		tests/check $(in_kernel)
+
+check-kernel-tests: setup ## the kernel's own BPF tests, with the series and without
+	@tests/kernel-tests
 
 check-bases: setup ## apply the series to each 6.1 source in the archive
 	@tests/bases
