@@ -35,13 +35,13 @@ samples := $(BUILD)/samples/samples $(sample_objects)
 tool := $(BUILD)/tools/bpfthrow
 
 .DEFAULT_GOAL := help
-.PHONY: help run check check-debug check-kernels check-bases steps fuzz stress setup kernel module patch \
-	unpatch doctor install dkms uninstall lint tests tools samples bench bench-quick \
+.PHONY: help run check check-debug check-kernels check-kernel-tests check-bases steps fuzz stress \
+	setup kernel module patch unpatch doctor install dkms uninstall lint tests tools samples bench bench-quick \
 	bench-programs shell clean
 
 help: ## list the targets
 	@echo 'BPF exceptions for Linux 6.1. Targets:'
-	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 26
 	@echo
 	@echo 'Variables: CACHE=DIR keeps kernels (default ~/.cache/bpf-exceptions), KSRC=DIR is a'
 	@echo '6.1.y source to use instead of the Debian package, KDIR=DIR a kernel build directory,'
@@ -72,6 +72,9 @@ stress: SECONDS ?= 60
 stress: setup ## throws everywhere at once while all that can change changes, for SECONDS=60
 	@scripts/setup check
 	@STRESS_SECONDS="$(SECONDS)" tests/check stress; status=$$?; grep '^#' build/check/stress.tap; exit $$status
+
+check-kernel-tests: setup ## the kernel's own BPF tests, with the series and without
+	@tests/kernel-tests
 
 check-bases: setup ## apply the series to each 6.1 source in the archive
 	@tests/bases
