@@ -119,7 +119,7 @@ static int pick(int below)
 	return rand_r(&seed) % below;
 }
 
-/* --- programs that throw ----------------------------------------------------------------- */
+/* --- programs that throw -------------------------------------------------------------- */
 
 struct counts {
 	__u64 begun, ended, passed, damaged;
@@ -367,7 +367,7 @@ static bool goes_on(const struct pack *p, __u64 end)
 	return p->cnt < MAX_PROGS && (!p->cnt || now_ms() < end);
 }
 
-/* --- who runs programs -------------------------------------------------------------------- */
+/* --- who runs programs ---------------------------------------------------------------- */
 
 static __u64 unload_attempts;
 
@@ -543,7 +543,7 @@ static void sleepable_round(struct activity *a)
 static void lsm_round(struct activity *a)
 {
 	void *page = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	struct kind kind = { BPF_PROG_TYPE_LSM, .thrown_ret = -EPERM, .passed_ret = -ENOSYS,
+	struct kind kind = { BPF_PROG_TYPE_LSM, .thrown_ret = -EPERM, .passed_ret = -EDOM,
 			     .attach_type = BPF_LSM_MAC, .btf_id = lsm_hook, .sleeps_on = page };
 	__u64 end = round_end();
 	long long seen = 0;
@@ -674,7 +674,7 @@ static void tc_round(struct activity *a)
 	pack_close(&p, s.sent - s.received);
 }
 
-/* --- who attaches to them ------------------------------------------------------------------- */
+/* --- who attaches to them ------------------------------------------------------------- */
 
 /* BTF id of a program's function */
 static int func_id(int fd, const char *name)
@@ -760,7 +760,7 @@ static void churn_round(struct activity *a)
 	} while (!a->failed && now_ms() < end);
 }
 
-/* --- who looks on ----------------------------------------------------------------------------- */
+/* --- who looks on --------------------------------------------------------------------- */
 
 #define TRACING "/sys/kernel/tracing/"
 
@@ -1013,7 +1013,7 @@ static void perf_round(struct activity *a)
 	}
 }
 
-/* --- who takes things away ---------------------------------------------------------------------- */
+/* --- who takes things away ------------------------------------------------------------ */
 
 static bool set_online(int cpu, bool online)
 {
@@ -1092,7 +1092,7 @@ static void reload_round(struct activity *a)
 	a->done++;
 }
 
-/* --- all of them ---------------------------------------------------------------------------------- */
+/* --- all of them ---------------------------------------------------------------------- */
 
 static struct activity activities[] = {
 	{ "process", "in process context", volley_round,
