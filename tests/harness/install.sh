@@ -6,7 +6,7 @@
 
 install=$ROOT/scripts/install
 KERNEL=${KERNEL:-$("$ROOT/scripts/kernel")}
-plain=$tmp/plain		# a build directory of a kernel without the series
+plain=$tmp/plain-install		# a build directory of a kernel without the series
 dest=$tmp/dest
 release=$(cat "$KERNEL/build/include/config/kernel.release")
 modules=$dest/lib/modules/$release
