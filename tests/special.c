@@ -61,8 +61,10 @@ static int nest_prog(bool nest, bool throws, int cookie)
 	for (int i = 0; i < 3; i++) {
 		if (i)
 			builder_begin(&b, funcs[i]);
-		builder_emit(&b, MOV_IMM(BPF_REG_6 + i, cookie + i));
-		builder_emit(&b, STORE_IMM(BPF_REG_10, -16 * (i + 1), cookie));
+		/* unknown to the verifier, which would drop the comparison below */
+		builder_emit(&b, CALL_HELPER(BPF_FUNC_get_prandom_u32));
+		builder_emit(&b, MOV_REG(BPF_REG_6 + i, BPF_REG_0));
+		builder_emit(&b, STORE_REG(BPF_REG_10, -16 * (i + 1), BPF_REG_0));
 		if (i < 2)
 			builder_call(&b, funcs[i + 1]);
 		if (i == 2 && nest)
@@ -72,9 +74,9 @@ static int nest_prog(bool nest, bool throws, int cookie)
 			builder_call_kfunc(&b, KFUNC_THROW);
 		}
 		/* what the frame kept has to be there after the interruption, too */
-		builder_emit(&b, LOAD(BPF_REG_0, BPF_REG_10, -16 * (i + 1)));
-		builder_emit(&b, ALU_IMM(BPF_SUB, BPF_REG_6 + i, i));
-		builder_emit(&b, JUMP_IMM(BPF_JEQ, BPF_REG_6 + i, cookie, 1));
+		builder_emit(&b, LOAD(BPF_REG_1, BPF_REG_10, -16 * (i + 1)));
+		builder_emit(&b, MOV_IMM(BPF_REG_0, cookie));
+		builder_emit(&b, INSN(BPF_JMP | BPF_JEQ | BPF_X, BPF_REG_6 + i, BPF_REG_1, 1, 0));
 		builder_emit(&b, MOV_IMM(BPF_REG_0, -1));
 		builder_emit(&b, EXIT());
 	}
