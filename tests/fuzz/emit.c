@@ -436,7 +436,12 @@ static int emit_condition(struct emitter *em, const struct step *s)
 		get_x(em, BPF_REG_3);
 	else
 		reg = em->f->home_x;
-	return leap(em, JUMP_IMM(BPF_JLE, reg, s->limit, 0));
+	/* Not x itself: the verifier would know its bounds from there on, and remove what func_live()
+	 * takes for live
+	 */
+	emit(em, MOV_REG(BPF_REG_3, reg));
+	emit(em, ALU_IMM(BPF_ADD, BPF_REG_3, 0));
+	return leap(em, JUMP_IMM(BPF_JLE, BPF_REG_3, s->limit, 0));
 }
 
 /* --- functions ---------------------------------------------------------------------- */
