@@ -436,8 +436,9 @@ static int emit_condition(struct emitter *em, const struct step *s)
 		get_x(em, BPF_REG_3);
 	else
 		reg = em->f->home_x;
-	/* Not x itself: the verifier would know its bounds from there on, and remove what func_live()
-	 * takes for live
+	/*
+	 * Not x itself: the verifier would know its bounds from there on, and remove what
+	 * func_live() takes for live.
 	 */
 	emit(em, MOV_REG(BPF_REG_3, reg));
 	emit(em, ALU_IMM(BPF_ADD, BPF_REG_3, 0));
