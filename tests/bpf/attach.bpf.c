@@ -241,6 +241,38 @@ int ext_main_throws(struct __sk_buff *ctx)
 	bpf_throw(1);
 }
 
+__subprog int dead_static(struct __sk_buff *ctx)
+{
+	volatile int ret = 1;
+
+	return ret;
+}
+
+__global int behind_dead(struct __sk_buff *ctx)
+{
+	volatile int ret = 5;
+
+	return ret;
+}
+
+SEC("?freplace") __on(behind_dead) int ext_behind_dead(struct __sk_buff *ctx)
+{
+	bpf_set_exception_callback(cb_cookie);
+	bpf_throw(12);
+}
+
+SEC("tc") __test("freplace on a global function behind a static one that the verifier removes")
+__with(ext_behind_dead) __returns(13)
+int ext_on_moved(struct __sk_buff *ctx)
+{
+	int x = 3, ret = 1;
+
+	hide(x);
+	if (x == 4)
+		ret = dead_static(ctx);
+	return behind_dead(ctx) + ret;
+}
+
 /* --- fentry and fexit ----------------------------------------------------------------- */
 
 __subprog int watched(struct __sk_buff *ctx)
