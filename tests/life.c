@@ -24,11 +24,15 @@
 static const char *module;
 static struct builder b;
 
+static int load_file(int fd)
+{
+	return syscall(SYS_finit_module, fd, "", 0) ? errno : 0;
+}
+
 static int load_module(void)
 {
-	int fd = open(module, O_RDONLY), err;
+	int fd = open(module, O_RDONLY), err = load_file(fd);
 
-	err = syscall(SYS_finit_module, fd, "", 0) ? errno : 0;
 	close(fd);
 	return err;
 }
@@ -188,59 +192,6 @@ static void lives(void)
 	test(ok, "20 times: load, throw, unload");
 }
 
-static bool write_to(const char *file, const char *fmt, int value)
-{
-	FILE *f = fopen(file, "w");
-	bool ok = f && fprintf(f, fmt, value) > 0;
-
-	return (!f || !fclose(f)) && ok;
-}
-
-static int read_number(const char *file)
-{
-	FILE *f = fopen(file, "r");
-	int number = -1;
-
-	if (f && fscanf(f, "%d", &number) != 1)
-		number = -1;
-	if (f)
-		fclose(f);
-	return number;
-}
-
-#define FAIL_NTH "/proc/thread-self/fail-nth"
-#define FAILSLAB "/sys/kernel/debug/failslab/"
-
-/* Memory fails at each allocation of a load, in the module's init and before */
-static void starves(void)
-{
-	int nth, err, denied = 0, in_init = 0, left = 0;
-	bool ok;
-
-	if (!write_to(FAILSLAB "ignore-gfp-wait", "N", 0))
-		return; /* not on this kernel */
-	ok = write_to(FAILSLAB "verbose", "%d", 0);
-	for (nth = 1; ok && !left; nth++) {
-		clear_log();
-		ok = write_to(FAIL_NTH, "%d", nth);
-		err = load_module();
-		left = read_number(FAIL_NTH);
-		ok = ok && write_to(FAIL_NTH, "%d", 0);
-		in_init += !!strstr(log_text(), "bpf_exceptions: cannot register kfuncs for ");
-		denied += err == ENOMEM;
-		if (err && err != ENOMEM) {
-			printf("# allocation %d failed: %s\n", nth, strerror(err));
-			ok = false;
-		} else if (!err) {
-			/* it could do without */
-			ok = ok && !unload_soon();
-		}
-	}
-	printf("# %d allocations, %d of them needed, %d in the module's init\n", nth, denied, in_init);
-	test(ok && denied && in_init, "memory fails at each allocation in turn: it isn't loaded, or works");
-	test(load_throw_unload(), "... and afterwards it loads, and a program throws");
-}
-
 int main(int argc, char **argv)
 {
 	size_t cnt = sizeof(variants) / sizeof(variants[0]);
@@ -263,7 +214,6 @@ int main(int argc, char **argv)
 		refused(variant);
 	} else {
 		lives();
-		starves();
 	}
 	printf("1..%d\n# Totals: pass:%d fail:%d skip:0\n", num, num - failed, failed);
 	return !!failed;
