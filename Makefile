@@ -56,7 +56,7 @@ check: setup ## all tests; the results are in build/check.tap
 	@tests/check
 
 # The suites that run in a kernel; what they find fault with on others is no question of the kernel
-in_kernel := bpf canary special trace fuzz stress life
+in_kernel := bpf canary special fuzz life
 
 check-debug: setup ## the tests that run in the kernel, on those of debug kernels
 	@scripts/setup check
