@@ -539,11 +539,14 @@ static void sleepable_round(struct activity *a)
 	munmap(page, 4096);
 }
 
-/* A sleepable program at a security hook, where a throw denies what was asked for */
+/*
+ * A sleepable program at a security hook, where a throw denies what was asked for, and 0 leaves it
+ * to the hook's default, which allows it
+ */
 static void lsm_round(struct activity *a)
 {
 	void *page = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	struct kind kind = { BPF_PROG_TYPE_LSM, .thrown_ret = -EPERM, .passed_ret = -EDOM,
+	struct kind kind = { BPF_PROG_TYPE_LSM, .thrown_ret = -EPERM, .passed_ret = 0,
 			     .attach_type = BPF_LSM_MAC, .btf_id = lsm_hook, .sleeps_on = page };
 	__u64 end = round_end();
 	long long seen = 0;
