@@ -53,7 +53,7 @@
 
 static const char *module;
 static int device, cpus, lsm_hook, timer_hook;
-static volatile bool stop, all_joined;
+static volatile bool stop;
 /* Held for reading by who has a program or symbol of the module, for writing to reload it */
 static pthread_rwlock_t gate;
 
@@ -1241,22 +1241,10 @@ static bool all_enough(void)
 	       activities_over() >= LEAST_OVER;
 }
 
-/* For QEMU, which else may get stuck where text was patched; see kmod/stale.c */
-static void *refresh(void *arg)
-{
-	while (!all_joined) {
-		ioctl(device, TEST_REFRESH);
-		sleep_ms(50);
-	}
-	return arg;
-}
-
 static void run_all(int seconds)
 {
-	pthread_t refresher;
 	__u64 begin = now_ms(), end = begin + seconds * 1000;
 
-	pthread_create(&refresher, NULL, refresh, NULL);
 	for (int i = 0; i < ACTIVITIES; i++)
 		pthread_create(&activities[i].thread, NULL, act, &activities[i]);
 	/* a slow machine gets more time, but not for ever */
@@ -1265,8 +1253,6 @@ static void run_all(int seconds)
 	stop = true;
 	for (int i = 0; i < ACTIVITIES; i++)
 		pthread_join(activities[i].thread, NULL);
-	all_joined = true;
-	pthread_join(refresher, NULL);
 	printf("# ran for %llu ms\n", now_ms() - begin);
 }
 

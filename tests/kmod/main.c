@@ -129,7 +129,7 @@ static int handle_nmi(unsigned int cmd, struct pt_regs *regs)
 {
 	struct volley *v = take_nmi_volley();
 	struct job *job = take_nmi_job();
-	int asked = !!v + !!job + test_sample_stale(regs);
+	int asked = !!v + !!job;
 
 	if (v) {
 		shoot(v);
@@ -417,8 +417,6 @@ static long test_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 		return hold((u32 __user *)arg);
 	if (cmd == TEST_VOLLEY)
 		return volley_ioctl((struct test_volley __user *)arg);
-	if (cmd == TEST_REFRESH)
-		return test_refresh_stale();
 	if (cmd != TEST_RUN)
 		return -ENOTTY;
 	if (copy_from_user(&args, (void __user *)arg, sizeof(args)))
@@ -464,15 +462,25 @@ static int __init test_init(void)
 	err = register_nmi_handler(NMI_LOCAL, handle_nmi, 0, "bpf_exceptions_test");
 	if (err)
 		return err;
+	err = test_stale_init();
+	if (err)
+		goto out_nmi;
 	err = misc_register(&test_device);
 	if (err)
-		unregister_nmi_handler(NMI_LOCAL, "bpf_exceptions_test");
+		goto out_stale;
+	return 0;
+
+out_stale:
+	test_stale_exit();
+out_nmi:
+	unregister_nmi_handler(NMI_LOCAL, "bpf_exceptions_test");
 	return err;
 }
 
 static void __exit test_exit(void)
 {
 	misc_deregister(&test_device);
+	test_stale_exit();
 	unregister_nmi_handler(NMI_LOCAL, "bpf_exceptions_test");
 }
 

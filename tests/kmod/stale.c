@@ -2,69 +2,85 @@
 /*
  * A cure for a defect of QEMU before 8.1. Where one processor translates code while another
  * patches it, what was translated can be the code from before, and stays. With the kernel's way
- * to patch a running call, the code from before is an int3. The kernel finds that there is none
- * any more, returns to it, and so on for ever: the processor is stuck at a call that is in order.
+ * to patch code that runs, the code from before the last step is an int3. The kernel finds that
+ * there is none any more, returns to it, and so on for ever: the processor is stuck at an
+ * instruction that is in order.
  *
- * Any write to the code makes QEMU translate it anew, and one that changes nothing will do. So
- * each processor is asked now and then where it is, by an NMI, and that place is written to.
+ * Any write to the code makes QEMU translate it anew, and one that changes nothing will do. It
+ * comes when text_poke_bp_batch() returns: by then it has interrupted all processors after its last
+ * step, so that none is still translating what was there before.
  */
-#include <linux/cpumask.h>
-#include <linux/mm.h>
-#include <linux/percpu.h>
-#include <linux/ptrace.h>
-#include <linux/smp.h>
-#include <linux/vmalloc.h>
-#include <asm/apic.h>
-#include <asm/irq_vectors.h>
+#include <linux/kprobes.h>
+#include <linux/module.h>
+#include <asm/processor-flags.h>
+#include <asm/special_insns.h>
 #include "stale.h"
 
-static DEFINE_PER_CPU(unsigned long, sampled_ip);
-static DEFINE_PER_CPU(bool, sample_wanted);
+/* More than the kernel patches at once: a page of struct text_poke_loc, in three steps */
+#define MAX_POKES 1024
 
-/* Return: whether this NMI, or one that it stands for, was sent to get a sample */
-bool test_sample_stale(struct pt_regs *regs)
+/* All under text_mutex */
+static u8 *poked[MAX_POKES];
+static int poked_cnt;
+
+/* Text is mapped read-only, and the mapping that __text_poke() writes to is its own */
+static void rewrite(u8 *at)
 {
-	if (!this_cpu_xchg(sample_wanted, false))
-		return false;
-	this_cpu_write(sampled_ip, user_mode(regs) ? 0 : regs->ip);
-	return true;
+	unsigned long flags, cr0 = read_cr0();
+
+	local_irq_save(flags);
+	asm volatile("mov %0, %%cr0" : : "r"(cr0 & ~X86_CR0_WP) : "memory");
+	asm volatile("lock orb $0, %0" : "+m"(*at));
+	asm volatile("mov %0, %%cr0" : : "r"(cr0) : "memory");
+	local_irq_restore(flags);
 }
 
-static struct page *text_page(unsigned long ip)
+static int before_batch(struct kretprobe_instance *ri, struct pt_regs *regs)
 {
-	if (ip >= MODULES_VADDR && ip < MODULES_END)
-		return vmalloc_to_page((void *)ip);
-	if (ip >= __START_KERNEL_map && ip < MODULES_VADDR)
-		return pfn_to_page(__pa(ip) >> PAGE_SHIFT);
-	return NULL;
-}
-
-/* Text is read-only where it runs. It may be gone by now: nothing changes in any case. */
-static void rewrite(unsigned long ip)
-{
-	struct page *page = text_page(ip);
-	u8 *at;
-
-	if (!page)
-		return;
-	at = vmap(&page, 1, VM_MAP, PAGE_KERNEL);
-	if (!at)
-		return;
-	asm volatile("lock orb $0, %0" : "+m"(at[offset_in_page(ip)]));
-	vunmap(at);
-}
-
-/* Rewrites where processors were at the last call of this, and asks where they are */
-long test_refresh_stale(void)
-{
-	int cpu;
-
-	for_each_possible_cpu(cpu) {
-		rewrite(xchg(per_cpu_ptr(&sampled_ip, cpu), 0));
-		preempt_disable();
-		if (cpu_online(cpu) && !xchg(per_cpu_ptr(&sample_wanted, cpu), true))
-			apic->send_IPI(cpu, NMI_VECTOR);
-		preempt_enable();
-	}
+	poked_cnt = 0;
 	return 0;
+}
+
+static int after_batch(struct kretprobe_instance *ri, struct pt_regs *regs)
+{
+	while (poked_cnt)
+		rewrite(poked[--poked_cnt]);
+	return 0;
+}
+
+/* __text_poke(func, addr, src, len) */
+static int before_poke(struct kprobe *p, struct pt_regs *regs)
+{
+	if (poked_cnt < MAX_POKES)
+		poked[poked_cnt++] = (u8 *)regs->si;
+	return 0;
+}
+
+static struct kprobe poke_probe = {
+	.symbol_name = "__text_poke",
+	.pre_handler = before_poke,
+};
+
+static struct kretprobe batch_probe = {
+	.kp.symbol_name = "text_poke_bp_batch",
+	.entry_handler = before_batch,
+	.handler = after_batch,
+};
+
+int test_stale_init(void)
+{
+	int err = register_kprobe(&poke_probe);
+
+	if (err)
+		return err;
+	err = register_kretprobe(&batch_probe);
+	if (err)
+		unregister_kprobe(&poke_probe);
+	return err;
+}
+
+void test_stale_exit(void)
+{
+	unregister_kretprobe(&batch_probe);
+	unregister_kprobe(&poke_probe);
 }

@@ -2,11 +2,7 @@
 #ifndef _BPF_EXCEPTIONS_STALE_H
 #define _BPF_EXCEPTIONS_STALE_H
 
-#include <linux/types.h>
-
-struct pt_regs;
-
-bool test_sample_stale(struct pt_regs *regs);
-long test_refresh_stale(void);
+int test_stale_init(void);
+void test_stale_exit(void);
 
 #endif /* _BPF_EXCEPTIONS_STALE_H */

@@ -67,9 +67,6 @@ struct test_volley {
 	__u64 over;
 };
 
-/* For QEMU's sake, see stale.c; to be done many times a second while code is patched */
-#define TEST_REFRESH _IO('X', 4)
-
 #define TEST_VOLLEY _IOWR('X', 3, struct test_volley)
 
 #endif /* _BPF_EXCEPTIONS_TEST_H */
