@@ -196,7 +196,7 @@ $(BUILD)/tests/runner: tests/runner.c | $(BUILD)/tests
 	$(link)
 
 $(addprefix $(BUILD)/tests/,canary special life stress): $(BUILD)/tests/%: tests/%.c tests/builder.c tests/builder.h \
-		tests/kmod/test.h | $(BUILD)/tests
+		tests/fdinfo.h tests/kmod/test.h | $(BUILD)/tests
 	$(link)
 
 $(BUILD)/tests/fuzz: $(wildcard tests/fuzz/*.[ch]) tests/builder.c tests/builder.h tests/kmod/test.h \

@@ -69,6 +69,16 @@ tied() {
 	exec setpriv --pdeathsig TERM "$@"
 }
 
+# The kernel of the configurations that KERNEL_CONFIG names, as scripts/kernel prints it.
+configured_kernel() {
+	local name options=()
+
+	for name in ${KERNEL_CONFIG:-}; do
+		options+=(--config "$name")
+	done
+	"$ROOT/scripts/kernel" "${options[@]}"
+}
+
 # kdir_name KDIR: the kernel's name in the cache, or a name for its directory.
 kdir_name() {
 	local dir

@@ -25,6 +25,7 @@
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 #include "builder.h"
+#include "fdinfo.h"
 #include "kmod/test.h"
 
 static int device;
@@ -356,22 +357,6 @@ static bool folded_gotos(void)
 	return true;
 }
 
-/* What fdinfo says; -1 for nothing */
-static long long counted_throws(int fd)
-{
-	char path[64], line[256];
-	long long throws = -1;
-	FILE *f;
-
-	snprintf(path, sizeof(path), "/proc/self/fdinfo/%d", fd);
-	f = fopen(path, "r");
-	while (f && fgets(line, sizeof(line), f))
-		sscanf(line, "throws: %lld", &throws);
-	if (f)
-		fclose(f);
-	return throws;
-}
-
 static bool throws_counted(void)
 {
 	int fd = nest_prog(false, true, 5), other = nest_prog(false, false, 5);
@@ -381,10 +366,10 @@ static bool throws_counted(void)
 	if (!ok)
 		fail("did not load: %s", log_buf);
 	for (int i = 0; ok && i < 2; i++) {
-		if (counted_throws(fd) != i * 1000 || ioctl(device, TEST_RUN, &run))
-			ok = fail("%lld throws, expected %d", counted_throws(fd), i * 1000);
+		if (fdinfo_value(fd, "throws") != i * 1000 || ioctl(device, TEST_RUN, &run))
+			ok = fail("%lld throws, expected %d", fdinfo_value(fd, "throws"), i * 1000);
 	}
-	if (ok && counted_throws(other) != -1)
+	if (ok && fdinfo_value(other, "throws") != -1)
 		ok = fail("a program that doesn't throw has a count");
 	close(fd);
 	close(other);

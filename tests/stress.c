@@ -42,6 +42,7 @@
 #include <bpf/btf.h>
 #include <bpf/libbpf.h>
 #include "builder.h"
+#include "fdinfo.h"
 #include "kmod/test.h"
 
 #define ROUND_MS 500
@@ -298,21 +299,12 @@ static int pack_add(struct pack *p, const struct kind *kind)
 /* @key of fdinfo, summed up */
 static __u64 fdinfo_sum(const struct pack *p, const char *key)
 {
-	char path[64], line[256];
-	unsigned long long value;
+	long long value;
 	__u64 sum = 0;
-	FILE *f;
 
 	for (int i = 0; i < p->cnt; i++) {
-		snprintf(path, sizeof(path), "/proc/self/fdinfo/%d", p->fds[i]);
-		f = fopen(path, "r");
-		while (f && fgets(line, sizeof(line), f)) {
-			if (!strncmp(line, key, strlen(key)) &&
-			    sscanf(line + strlen(key), ": %llu", &value) == 1)
-				sum += value;
-		}
-		if (f)
-			fclose(f);
+		value = fdinfo_value(p->fds[i], key);
+		sum += value > 0 ? value : 0;
 	}
 	return sum;
 }
