@@ -55,8 +55,8 @@ check: setup ## all tests; the results are in build/check.tap
 	@scripts/setup check lint
 	@tests/check
 
-# The suites that run in a kernel; what they find fault with on others is no question of the kernel
-in_kernel := bpf canary special fuzz life
+# The suites that run in a kernel; for the others it doesn't matter which
+in_kernel := bpf asserts canary images jited special fuzz trace stress samples life dump misfits
 
 check-debug: setup ## the tests that run in the kernel, on those of debug kernels
 	@scripts/setup check

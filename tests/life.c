@@ -6,7 +6,8 @@
  *
  * Begins and ends without the module. VARIANT says what doesn't fit, the kernel or the file,
  * and the module has to be refused for it: unpatched, revision, no-btf, other-btf. What the
- * kernel's log says is compared as a whole. Prints KTAP.
+ * kernel's log says is compared as a whole. Or it is no-memory: on a kernel with FAILSLAB, and with
+ * bpf_exceptions_test.ko loaded, each allocation of the module's init fails in turn. Prints KTAP.
  *
  * Exit status: 0 all passed, 1 one or more failed, 2 cannot begin.
  */
@@ -192,6 +193,58 @@ static void lives(void)
 	test(ok, "20 times: load, throw, unload");
 }
 
+static bool write_to(const char *file, const char *fmt, int value)
+{
+	FILE *f = fopen(file, "w");
+	bool ok = f && fprintf(f, fmt, value) > 0;
+
+	return f && !fclose(f) && ok;
+}
+
+static int read_number(const char *file)
+{
+	FILE *f = fopen(file, "r");
+	int number = -1;
+
+	if (f && fscanf(f, "%d", &number) != 1)
+		number = -1;
+	if (f)
+		fclose(f);
+	return number;
+}
+
+#define FAILSLAB "/sys/kernel/debug/failslab/"
+#define FAIL_NTH "/sys/module/bpf_exceptions_test/parameters/fail_nth"
+#define MOST_ALLOCATIONS 1000
+#define NO_MEMORY "bpf_exceptions: cannot register kfuncs for xdp programs: -12\n"
+
+static void starves(void)
+{
+	int err = 0, cnt = 0, denied = 0, said = 0;
+	/* those that may wait fail, too, and without a stack trace of each */
+	bool ok = write_to(FAILSLAB "ignore-gfp-wait", "N", 0) &&
+		  write_to(FAILSLAB "verbose", "%d", 0), more = true;
+
+	while (ok && more && cnt < MOST_ALLOCATIONS) {
+		clear_log();
+		ok = write_to(FAIL_NTH, "%d", cnt + 1);
+		err = load_module();
+		more = read_number(FAIL_NTH) == 0;
+		cnt += more;
+		denied += err == ENOMEM;
+		said += err == ENOMEM && strstr(log_text(), NO_MEMORY);
+		/* it can do without some */
+		ok = ok && (err ? err == ENOMEM && unload_module() == ENOENT : !unload_soon());
+	}
+	if (!ok)
+		printf("# allocation %d: error %d of the load; the kernel said: %s\n", cnt, err, log_text());
+	printf("# %d allocations, %d of them needed, %d the module's own\n", cnt, denied, said);
+	test(ok && !more && denied, "memory fails at each allocation: ENOMEM and nothing is left, or it does without");
+	test(said, "... and a sentence in the log, where it is the module's own");
+	write_to(FAIL_NTH, "%d", 0);
+	test(load_throw_unload(), "... and afterwards it loads, and a program throws");
+}
+
 int main(int argc, char **argv)
 {
 	size_t cnt = sizeof(variants) / sizeof(variants[0]);
@@ -202,7 +255,9 @@ int main(int argc, char **argv)
 	}
 	module = argv[1];
 	printf("KTAP version 1\n");
-	if (argc > 2) {
+	if (argc == 3 && !strcmp(argv[2], "no-memory")) {
+		starves();
+	} else if (argc == 3 && *argv[2]) {
 		const struct variant *variant = variants;
 
 		while (variant < variants + cnt && strcmp(variant->name, argv[2]))

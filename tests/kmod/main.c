@@ -21,6 +21,7 @@
 #include <asm/nmi.h>
 #include "test.h"
 #include "stale.h"
+#include "starve.h"
 
 /* call.S knows the layout */
 struct canary_call {
@@ -465,11 +466,16 @@ static int __init test_init(void)
 	err = test_stale_init();
 	if (err)
 		goto out_nmi;
-	err = misc_register(&test_device);
+	err = test_starve_init();
 	if (err)
 		goto out_stale;
+	err = misc_register(&test_device);
+	if (err)
+		goto out_starve;
 	return 0;
 
+out_starve:
+	test_starve_exit();
 out_stale:
 	test_stale_exit();
 out_nmi:
@@ -480,6 +486,7 @@ out_nmi:
 static void __exit test_exit(void)
 {
 	misc_deregister(&test_device);
+	test_starve_exit();
 	test_stale_exit();
 	unregister_nmi_handler(NMI_LOCAL, "bpf_exceptions_test");
 }
