@@ -8,6 +8,7 @@
 #include <linux/objtool.h>
 #include <asm/asm.h>
 #include <asm/nospec-branch.h>
+#include <asm/orc_types.h>
 #include "unwind.h"
 
 /*
@@ -42,6 +43,9 @@
  * instruction is ours: that's what __naked and notrace are for, and the ban on kprobes,
  * which a kretprobe would break the return address without. C looks up where to land
  * and returns. Only then are the frames in between left, so none of them is C's.
+ *
+ * Stack traces from inside go on to the program's functions: objtool works out where the frame
+ * is, but can't know that the last pop takes another frame's rbp, so that is said.
  */
 __naked notrace void bpf_throw(u64 cookie)
 {
@@ -62,15 +66,17 @@ __naked notrace void bpf_throw(u64 cookie)
 		     "pop %r15\n\t"
 		     /* the main program's frame, and out of it; see struct landing */
 		     "pop %rbp\n\t"
+		     UNWIND_HINT(ORC_REG_BP, 16, UNWIND_HINT_TYPE_CALL, 0)
 		     "leave\n\t"
+		     UNWIND_HINT(ORC_REG_SP, 8, UNWIND_HINT_TYPE_FUNC, 0)
 		     "test %rdx, %rdx\n\t"
 		     "jz 1f\n\t"
 		     JMP_RDX "\n"
-		     "1:\t" ASM_RET);
+		     "1:\t" ASM_RET
+		     /* gcc puts a trap behind; objtool is told that nothing gets there */
+		     "2:\t.pushsection .discard.unreachable; .long 2b - .; .popsection");
 }
-
 NOKPROBE_SYMBOL(bpf_throw);
-STACK_FRAME_NON_STANDARD(bpf_throw);
 
 /**
  * bpf_set_exception_callback() - name the program's exception callback
