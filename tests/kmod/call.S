@@ -4,7 +4,7 @@
  *
  * Calls call->func(call->ctx, NULL) with each register that a function must preserve set to
  * a known value, and counts in call->bad those that come back with another: bit by bit rbx,
- * rbp, r12, r13, r14, r15, rsp.
+ * rbp, r12, r13, r14, r15, rsp. That of rbp is its frame's, for the frame pointer unwinder.
  */
 #include <linux/linkage.h>
 #include <asm/nospec-branch.h>
@@ -16,8 +16,10 @@
 #define CALL_BAD	24
 #define CALL_RSP	32
 
+/* What is pushed below the frame pointer */
+#define SAVED		48
+
 #define RBX_CANARY	0x0b0b0b0b
-#define RBP_CANARY	0x0d0d0d0d
 #define R12_CANARY	0x12121212
 #define R13_CANARY	0x13131313
 #define R14_CANARY	0x14141414
@@ -46,7 +48,6 @@ SYM_FUNC_START(call_with_canaries)
 	mov	CALL_CTX(%rdi), %rdi
 	xor	%esi, %esi
 	mov	$RBX_CANARY, %rbx
-	mov	$RBP_CANARY, %rbp
 	mov	$R12_CANARY, %r12
 	mov	$R13_CANARY, %r13
 	mov	$R14_CANARY, %r14
@@ -56,7 +57,6 @@ SYM_FUNC_START(call_with_canaries)
 	mov	(%rsp), %rdi
 	mov	%rax, CALL_RET(%rdi)
 	check_canary %rbx, RBX_CANARY, 1
-	check_canary %rbp, RBP_CANARY, 2
 	check_canary %r12, R12_CANARY, 4
 	check_canary %r13, R13_CANARY, 8
 	check_canary %r14, R14_CANARY, 16
@@ -65,6 +65,12 @@ SYM_FUNC_START(call_with_canaries)
 	je	1f
 	orq	$64, CALL_BAD(%rdi)
 1:
+	mov	CALL_RSP(%rdi), %rcx
+	add	$SAVED, %rcx
+	cmp	%rcx, %rbp
+	je	2f
+	orq	$2, CALL_BAD(%rdi)
+2:
 	pop	%rdi
 	pop	%r15
 	pop	%r14
