@@ -76,6 +76,7 @@ __naked notrace void bpf_throw(u64 cookie)
 		     /* gcc puts a trap behind; objtool is told that nothing gets there */
 		     "2:\t.pushsection .discard.unreachable; .long 2b - .; .popsection");
 }
+
 NOKPROBE_SYMBOL(bpf_throw);
 
 /**

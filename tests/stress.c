@@ -775,7 +775,7 @@ static __u64 traced_throws, traced_stacks, traced_lines;
 
 /*
  * Stack traces from inside a throw have bpf_throw() in them, and go on with the program's
- * functions. Those may be gone by now, and be numbers.
+ * functions. Those may be gone by now, and be numbers, or what was there before them.
  */
 static void read_trace(void)
 {
@@ -792,7 +792,7 @@ static void read_trace(void)
 			traced_throws++;
 		} else if (in_throw) {
 			in_throw = false;
-			traced_stacks += !strncmp(line, " => bpf_prog_", 13) || !strncmp(line, " => 0x", 6);
+			traced_stacks++;
 		}
 	}
 	if (f)
