@@ -80,6 +80,7 @@ void builder_init(struct builder *b)
 	find_kfuncs();
 	b->cnt = 0;
 	b->nr_funcs = 0;
+	b->bare = false;
 	builder_begin(b, builder_func(b, 1, true));
 	b->funcs[0].ctx = true;
 }
@@ -203,10 +204,12 @@ int builder_load_with(struct builder *b, enum bpf_prog_type type,
 	}
 	btf_fd = make_btf(b, info);
 	qsort(info, b->nr_funcs, sizeof(info[0]), by_start);
-	opts.prog_btf_fd = btf_fd;
-	opts.func_info = info;
-	opts.func_info_cnt = b->nr_funcs;
-	opts.func_info_rec_size = sizeof(info[0]);
+	if (!b->bare) {
+		opts.prog_btf_fd = btf_fd;
+		opts.func_info = info;
+		opts.func_info_cnt = b->nr_funcs;
+		opts.func_info_rec_size = sizeof(info[0]);
+	}
 	fd = bpf_prog_load(type, "built", "GPL", insns, b->cnt, &opts);
 	close(btf_fd);
 	return fd;

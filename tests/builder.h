@@ -38,6 +38,7 @@ struct builder {
 		int btf_id;	/* of the function, once it is loaded */
 	} funcs[MAX_FUNCS];
 	int nr_funcs;
+	bool bare;	/* to be loaded without BTF */
 };
 
 /* All abort with a line on stderr when the caller asks for what can't be */
