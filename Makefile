@@ -73,7 +73,7 @@ stress: setup ## throws everywhere at once while all that can change changes, fo
 	@scripts/setup check
 	@STRESS_SECONDS="$(SECONDS)" tests/check stress; status=$$?; grep '^#' build/check/stress.tap; exit $$status
 
-check-kernel-tests: setup ## the kernel's own BPF tests, with the series and without
+check-kernel-tests: setup ## the kernel's own BPF tests, with the series and without (half an hour)
 	@tests/kernel-tests
 
 check-bases: setup ## apply the series to each 6.1 source in the archive
