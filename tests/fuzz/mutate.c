@@ -316,6 +316,7 @@ static bool try_mutant(__u64 seed, struct mutants *m)
 	generate(&testcase, random_next(&r));
 	emit_prog(&emitted, &testcase.progs[MAIN], &maps);
 	mutate_built(&r, &emitted.b);
+	emitted.b.bare = random_percent(&r, 10);
 	fd = builder_load(&emitted.b, BPF_PROG_TYPE_XDP, NULL, 0);
 	m->tried++;
 	if (fd < 0)
