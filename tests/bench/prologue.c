@@ -9,7 +9,7 @@
  * same, byte by byte, up to there: a byte more in a prologue or an epilogue shows. Then comes
  * the throw: a load of the unwind table's address into R2 and a call.
  *
- * Calls are taken as the same if they go to the same function.
+ * Calls and jumps are taken as the same if they go to the same place.
  * Prints how many functions were compared, and how many bytes are not the same.
  *
  * Exit status: 0 done, 2 it could not.
@@ -103,8 +103,8 @@ static void build(struct images *images, int stack, unsigned int regs, bool tail
 		images->start[i] = images->start[i - 1] + images->len[i - 1];
 }
 
-/* Where the call at @off of function @func goes: an address, or the number of the function of
- * the program; 0 if there is no call
+/* Where the call or jump at @off of function @func goes: an address, or the number of the
+ * function of the program; 0 if there is none. Kernels with thunks return by such a jump.
  */
 static __u64 called(const struct images *images, int func, unsigned int off)
 {
@@ -112,7 +112,7 @@ static __u64 called(const struct images *images, int func, unsigned int off)
 	__u64 target;
 	int distance;
 
-	if (off + CALL_LEN > images->len[func] || code[0] != 0xe8)
+	if (off + CALL_LEN > images->len[func] || (code[0] != 0xe8 && code[0] != 0xe9))
 		return 0;
 	memcpy(&distance, code + 1, sizeof(distance));
 	target = images->addr[func] + off + CALL_LEN + distance;
@@ -142,12 +142,12 @@ static unsigned int differ(const struct images *throws, const struct images *oth
 	unsigned int i = 0, len = before_throw(code, throws->len[func]);
 
 	while (i < len && i < other->len[func]) {
+		if (code[i] != other_code[i])
+			break;
 		if (called(throws, func, i) && called(throws, func, i) == called(other, func, i))
 			i += CALL_LEN;
-		else if (code[i] == other_code[i])
-			i++;
 		else
-			break;
+			i++;
 	}
 	return len - i;
 }
