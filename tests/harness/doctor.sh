@@ -36,6 +36,27 @@ check "patched, to build for: all there" 0 "all there" "$doctor" --build "$KERNE
 check "with a module: all there" 0 "all there" "$doctor" "$KERNEL/build"
 holds "with a module: its BTF fits" says "^ok .*bpf_exceptions.ko: its BTF is made for this kernel's"
 
+# without COMMAND DOCTOR...: on a PATH of all others; lib.sh would add directories to it
+mkdir "$tmp/path"
+ln -s /usr/{,s}bin/* "$tmp/path/" 2>/dev/null || true
+without() {
+	mv "$tmp/path/$1" "$tmp/path/.$1"
+	sed -i.was '/^PATH=/d' "$project/scripts/lib.sh"
+	env PATH="$tmp/path" "${@:2}" || local status=$?
+	mv "$project/scripts/lib.sh.was" "$project/scripts/lib.sh"
+	mv "$tmp/path/.$1" "$tmp/path/$1"
+	return "${status:-0}"
+}
+
+for tool in readelf bpftool; do
+	check "no $tool: it's said" 0 "all there" without $tool "$doctor" "$KERNEL/build"
+	holds "no $tool: what can't be told, and what to do" says "^note .*can't be told without $tool; install the package"
+done
+check "no rsync" 1 "1 missing" without rsync "$doctor" --build "$KERNEL/build"
+holds "no rsync: what to do" says "^MISSING  rsync, .*install the package rsync"
+check "no rsync, no module" 1 "rsync isn't there, which .*install the package rsync" \
+	without rsync "$project/scripts/module" "$KERNEL/build"
+
 lacking plain source
 ln -s "$(realpath "$KERNEL/src" | sed 's/+[^+]*$//')" "$tmp/plain/build/source"
 check "without the series in the source" 1 "1 missing" "$doctor" "$tmp/plain"
