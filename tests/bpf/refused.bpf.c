@@ -377,6 +377,82 @@ int loop_global_body(struct __sk_buff *ctx)
 	return 0;
 }
 
+/* --- stacks: main's and the exception callback's are counted each by itself ----------------- */
+
+#define USE_STACK(words, value)							\
+	__u64 buf[words];							\
+	buf[0] = value;								\
+	buf[words - 1] = value;							\
+	asm volatile("" : : "r"(buf) : "memory") /* or the compiler makes it smaller */
+
+__subprog int uses_304(__u64 value)
+{
+	USE_STACK(38, value);
+	return buf[0] + buf[37] - 2 * value;
+}
+
+__subprog int cb_uses_304(__u64 cookie)
+{
+	USE_STACK(38, cookie);
+	return buf[0] + buf[37] - cookie;
+}
+
+__subprog int cb_calls_304(__u64 cookie)
+{
+	USE_STACK(38, cookie);
+	return uses_304(cookie) + buf[0] + buf[37];
+}
+
+__subprog int timer_calls_304(void *map, int *key, struct locked *v)
+{
+	USE_STACK(38, v->value);
+	v->value = uses_304(buf[0] + buf[37]);
+	return 0;
+}
+
+#define SET_AND_THROW(cb)							\
+	bpf_set_exception_callback(cb);						\
+	if (throws)								\
+		bpf_throw(7)
+
+SEC("tc") __test("main and the callback use 304 bytes of stack each: 7") __input(throws, 1) __returns(7)
+int stack_of_main_and_cb(struct __sk_buff *ctx)
+{
+	USE_STACK(38, ctx->len);
+	SET_AND_THROW(cb_uses_304);
+	return buf[0] - buf[37];
+}
+
+SEC("tc") __test("the callback and what it calls use 304 bytes of stack each")
+__refused("combined stack size of 2 calls is 640")
+int stack_of_cb(struct __sk_buff *ctx)
+{
+	SET_AND_THROW(cb_calls_304);
+	return 0;
+}
+
+SEC("tc") __test("main and what it calls use 304 bytes of stack each, with a callback that uses none")
+__refused("combined stack size of 2 calls is 640")
+int stack_of_main(struct __sk_buff *ctx)
+{
+	USE_STACK(38, ctx->len);
+	SET_AND_THROW(cb_ok);
+	return uses_304(buf[0] + buf[37]);
+}
+
+SEC("tc") __test("a timer's callback and what it calls use 304 bytes of stack each")
+__refused("combined stack size of 2 calls is 640")
+int stack_of_timer(struct __sk_buff *ctx)
+{
+	int zero = 0;
+	struct locked *v = bpf_map_lookup_elem(&array, &zero);
+
+	SET_AND_THROW(cb_ok);
+	if (v)
+		bpf_timer_set_callback(&v->timer, timer_calls_304);
+	return 0;
+}
+
 /* --- where the callback is set ---------------------------------------------------------- */
 
 __subprog int static_sets(void)
