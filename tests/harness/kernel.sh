@@ -147,5 +147,23 @@ check "it is found again" 0 "" fake_kernel
 holds "it is found in silence" test ! -s "$tmp/err"
 check "another series is another kernel" 0 "" fake_kernel --no-series --print-key
 holds "another series has another key" test "$(cat "$tmp/out")" != "$(basename "$dir")"
+
+# key VARIABLES... -- OPTION...
+key() {
+	local variables=()
+	while [[ $1 != -- ]]; do
+		variables+=("$1")
+		shift
+	done
+	env -u KSRC -u DEB_VERSION "${variables[@]}" "$kernel" --print-key "${@:2}"
+}
+
+holds "DEB_VERSION= is what --deb-version is" test "$(key DEB_VERSION=6.1.7-1 --)" = "$(key -- --deb-version 6.1.7-1)"
+holds "another version of the package is another kernel" test "$(key DEB_VERSION=6.1.7-1 --)" != "$(key --)"
+stand_in dpkg-query "echo no packages >&2; exit 1"
+check "no source package" 1 "linux-source-6.12 isn.t installed; .*source-6.12" with_stand_ins "$kernel" --source 6.12
+holds "KSRC= and DEB_VERSION= are for 6.1" \
+	test "$(key KSRC="$fake" DEB_VERSION=6.1.7-1 -- --source 6.12 --deb-version 6.12.7-1)" = \
+	"$(key -- --source 6.12 --deb-version 6.12.7-1)"
 holds "KSRC is as it was" test "$before" = "$(listing "$fake")"
 rm -r "${tmp:?}/bin"
