@@ -18,7 +18,7 @@ endif
 BUILD := build
 CLANG ?= clang
 CFLAGS ?= -O2 -g
-BPF_CFLAGS := -O2 -g -Wall -Wextra -Wno-unused-parameter -target bpf -mcpu=v2 \
+BPF_CFLAGS = -O2 -g -Wall -Wextra -Wno-unused-parameter -target bpf -mcpu=v2 \
 	-idirafter /usr/include/$(shell gcc -print-multiarch 2>/dev/null)
 
 bpf_objects := $(patsubst tests/bpf/%.bpf.c,$(BUILD)/tests/%.bpf.o,$(wildcard tests/bpf/*.bpf.c))
@@ -44,7 +44,8 @@ help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 26
 	@echo
 	@echo 'Variables: CACHE=DIR keeps kernels (default ~/.cache/bpf-exceptions), KSRC=DIR is a'
-	@echo '6.1.y source to use instead of the Debian package, KDIR=DIR a kernel build directory,'
+	@echo '6.1.y source to use instead of the Debian package, DEB_VERSION=V a version of the package'
+	@echo 'to fetch, KDIR=DIR a kernel build directory (VMLINUX=FILE: what its packaged headers lack),'
 	@echo 'DESTDIR=DIR stands for / when installing.'
 	@echo 'make run and make check install missing Debian packages: as root, or through sudo.'
 
@@ -64,11 +65,14 @@ check-debug: setup ## the tests that run in the kernel, on those of debug kernel
 
 check-kernels: setup ## the same with the frame pointer unwinder, and with retpolines, return thunks, IBT
 	@scripts/setup check
-	@KERNEL_CONFIG=frame-pointer tests/check $(in_kernel)
-	@KERNEL_CONFIG=mitigations KERNEL_APPEND="spectre_v2=retpoline indirect_target_selection=force" \
-		tests/check $(in_kernel)
+	@status=0; \
+	KERNEL_CONFIG=frame-pointer tests/check $(in_kernel) || status=$$?; \
+	KERNEL_CONFIG=mitigations KERNEL_APPEND="spectre_v2=retpoline indirect_target_selection=force" \
+		tests/check $(in_kernel) || status=$$?; \
+	exit $$status
 
 stress: SECONDS ?= 60
+unexport SECONDS	# bash counts from it
 stress: setup ## throws everywhere at once while all that can change changes, for SECONDS=60
 	@scripts/setup check
 	@STRESS_SECONDS="$(SECONDS)" tests/check stress; status=$$?; grep '^#' build/check/stress.tap; exit $$status
@@ -79,7 +83,7 @@ check-kernel-tests: setup ## the kernel's own BPF tests, with the series and wit
 check-bases: setup ## apply the series to each 6.1 source in the archive
 	@tests/bases
 
-steps: setup ## build and boot the kernel after each patch of the series (a quarter of an hour)
+steps: setup ## build and boot the kernel after each patch of the series (half an hour)
 	@tests/steps
 
 fuzz: setup ## COUNT= random programs (default 1000) of SEED= (default: fresh), see tests/fuzz/run
@@ -116,8 +120,8 @@ lint: setup ## let checkpatch, sparse, kernel-doc, shellcheck, codespell look at
 	@scripts/setup lint
 	@scripts/lint
 
-tests: $(programs) $(tool) $(samples) $(bpf_objects) \
-		$(assert_objects) $(trace_objects) ## build the test programs, run none
+tests: $(programs) $(tool) $(samples) ## build the test programs, run none
+tests: $(bpf_objects) $(assert_objects) $(trace_objects)
 
 bench: setup ## count what exceptions cost, against mainline's and error codes: the table and chart
 	@scripts/bench $(if $(RECORD),--record)
@@ -138,7 +142,9 @@ samples: setup $(samples) ## run the programs of bpf/samples in the test machine
 clean: ## remove build/; kernels stay in the cache
 	rm -rf $(BUILD)
 
+# What is in there takes compilers
 $(BUILD)/tests $(BUILD)/bench $(BUILD)/tools $(BUILD)/samples:
+	@scripts/setup build $(if $(filter %/tests,$@),check)
 	@mkdir -p $@
 
 $(BUILD)/tests/%.bpf.o: tests/bpf/%.bpf.c tests/bpf/test.h bpf/bpf_exceptions.h | $(BUILD)/tests
