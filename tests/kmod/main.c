@@ -15,6 +15,7 @@
 #include <linux/irq_work.h>
 #include <linux/miscdevice.h>
 #include <linux/module.h>
+#include <linux/sched/task_stack.h>
 #include <linux/slab.h>
 #include <linux/uaccess.h>
 #include <asm/apic.h>
@@ -90,6 +91,7 @@ struct volley {
 	struct job job;
 	struct test_volley *args;
 	int cpu;
+	bool missed; /* in NMI: it came at a bad time */
 	struct irq_work irq_work;
 	struct tasklet_struct tasklet;
 };
@@ -126,6 +128,18 @@ static struct job *take_nmi_job(void)
 	return job && job->cpu == smp_processor_id() ? xchg(&nmi_job, NULL) : NULL;
 }
 
+/*
+ * In __switch_to() the stack is the next task's already, and current the last one yet. A stack
+ * trace through there, whoever takes it, makes the frame pointer unwinder warn.
+ */
+static bool between_tasks(struct pt_regs *regs)
+{
+	unsigned long stack = (unsigned long)task_stack_page(current);
+	bool in_irq = hardirq_count() > HARDIRQ_OFFSET /* nmi_enter()'s */ || in_serving_softirq();
+
+	return !user_mode(regs) && regs->sp - stack >= THREAD_SIZE && !in_irq;
+}
+
 static int handle_nmi(unsigned int cmd, struct pt_regs *regs)
 {
 	struct volley *v = take_nmi_volley();
@@ -133,7 +147,9 @@ static int handle_nmi(unsigned int cmd, struct pt_regs *regs)
 	int asked = !!v + !!job;
 
 	if (v) {
-		shoot(v);
+		v->missed = between_tasks(regs);
+		if (!v->missed)
+			shoot(v);
 		smp_store_release(&v->job.in_nmi, false); /* what it counted is there */
 	}
 	if (job) {
@@ -336,14 +352,16 @@ static void shoot_in_process(struct volley *v)
 static void shoot_in_nmi(struct volley *v)
 {
 	mutex_lock(&nmi_volley_lock);
-	aim(v);
-	WRITE_ONCE(v->job.in_nmi, true);
-	smp_store_release(&nmi_volley, v); /* complete, for handle_nmi() */
-	preempt_disable();
-	apic->send_IPI(v->cpu, NMI_VECTOR);
-	while (smp_load_acquire(&v->job.in_nmi)) /* of handle_nmi() */
-		cpu_relax();
-	preempt_enable();
+	do {
+		aim(v);
+		WRITE_ONCE(v->job.in_nmi, true);
+		smp_store_release(&nmi_volley, v); /* complete, for handle_nmi() */
+		preempt_disable();
+		apic->send_IPI(v->cpu, NMI_VECTOR);
+		while (smp_load_acquire(&v->job.in_nmi)) /* of handle_nmi() */
+			cpu_relax();
+		preempt_enable();
+	} while (v->missed);
 	mutex_unlock(&nmi_volley_lock);
 }
 
