@@ -28,6 +28,7 @@ check "arguments with spaces, quotes and the like" 1 "" vm -- sh -c 'printf "<%s
 holds "arguments come through unchanged" \
 	test "$(cat "$tmp/out")" = "<a b><it's><\"q\"><\$HOME><><*><\\n><new"$'\n'"line>"
 check "a command that a signal ends" 137 "" vm -- sh -c 'kill -9 $$'
+check "the first process, run by hand, mounts nothing" 1 "run scripts/vm" "$ROOT/scripts/vm-init"
 check "no such command" 127 "nosuch: not found" vm -- nosuch
 check "a dynamically linked program, and a folder" 0 "" vm --with "$tmp/summer" --with "$tmp/folder" -- \
 	sh -c 'summer folder/blob; folder/tool here; echo again >/dev/stdout'
