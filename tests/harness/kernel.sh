@@ -145,6 +145,13 @@ holds "it says what it is" grep -q "^release *6.1.999" "$dir/info"
 holds "its objects are trimmed" test ! -e "$dir/build/left-over.o"
 check "it is found again" 0 "" fake_kernel
 holds "it is found in silence" test ! -s "$tmp/err"
+cp -r "$tmp/series" "$tmp/retold"
+sed -i '1s/^/Subject: in other words\n\n/' "$tmp"/retold/*.patch
+check "another message is no other kernel" 0 "" fake_kernel --series "$tmp/retold" --print-key
+holds "another message has no other key" test "$(cat "$tmp/out")" = "$(basename "$dir")"
+sed -i 's/^+.*$/& /' "$tmp"/retold/*.patch
+check "another diff is another kernel" 0 "" fake_kernel --series "$tmp/retold" --print-key
+holds "another diff has another key" test "$(cat "$tmp/out")" != "$(basename "$dir")"
 check "another series is another kernel" 0 "" fake_kernel --no-series --print-key
 holds "another series has another key" test "$(cat "$tmp/out")" != "$(basename "$dir")"
 
