@@ -39,6 +39,8 @@ static const struct {
 /* Each thing that can be missing has an errno of its own, for scripts to tell them apart */
 static int check_kernel(void)
 {
+	int err;
+
 	if (!&bpf_unwind_revision) {
 		pr_err("this kernel lacks the companion series: boot one that was built with jit-patch/\n");
 		return -EOPNOTSUPP;
@@ -55,7 +57,18 @@ static int check_kernel(void)
 		pr_err("the module has no BTF, so programs can't find its kfuncs: build it with pahole and the kernel's vmlinux, CONFIG_DEBUG_INFO_BTF_MODULES=y\n");
 		return -ENODATA;
 	}
-	return 0;
+	/*
+	 * It registers nothing, but says if the kernel took the BTF; one that may load modules
+	 * whose BTF is another build's lets register_btf_kfunc_id_set() succeed without
+	 */
+	err = register_btf_id_dtor_kfuncs(NULL, 0, THIS_MODULE);
+	if (err == -ENOENT) {
+		pr_err("the module's BTF is for another build of the kernel, so programs can't find its kfuncs: build it with this kernel's vmlinux\n");
+		return -ENOEXEC;
+	}
+	if (err)
+		pr_err("cannot look at the module's BTF: %d\n", err);
+	return err;
 }
 
 static int __init bpf_exceptions_init(void)
