@@ -3,10 +3,11 @@
  * The two kfuncs. A BPF program of any type that main.c registers them for may call them;
  * their names, arguments and meaning are stable.
  */
-#include <linux/compiler.h>
+#include <linux/bug.h>
 #include <linux/kprobes.h>
 #include <linux/objtool.h>
 #include <asm/asm.h>
+#include <asm/ibt.h>
 #include <asm/nospec-branch.h>
 #include <asm/orc_types.h>
 #include "unwind.h"
@@ -34,50 +35,63 @@
  * The verifier refuses it where a reference or a lock is held, by the program's function
  * or by one of its callers, and in callbacks of helpers and of exceptions.
  *
- * Besides @cookie the JIT passes the program's unwind table, in R2 (rsi).
- *
  * Context: any in which the program may run, NMI included.
  * Return: never.
  *
- * The registers that C must preserve are still the thrower's on entry, since the first
- * instruction is ours: that's what __naked and notrace are for, and the ban on kprobes,
- * which a kretprobe would break the return address without. C looks up where to land
- * and returns. Only then are the frames in between left, so none of them is C's.
+ * This is the prototype, which programs are checked against: it gets into the module's BTF with
+ * the debug information. The symbol bpf_throw, which says where programs call, is the code
+ * below. A naked function would be both in one, but clang leaves its parameters out of
+ * the debug information, and gcc instruments it for coverage, ahead of all else.
+ */
+void bpf_throw(u64 cookie)
+{
+	WARN_ONCE(1, "%s() called from C\n", __func__);
+}
+
+/*
+ * Besides the cookie the JIT passes the program's unwind table, in R2 (rsi).
+ *
+ * The registers that C must preserve are still the thrower's on entry: so ftrace has nothing
+ * here, nor have kprobes, which a kretprobe would break the return address without. C looks up
+ * where to land and returns. Only then are the frames in between left, so none of them is C's.
  *
  * Stack traces from inside go on to the program's functions: objtool works out where the frame
  * is, but can't know that the last pop takes another frame's rbp, so that is said.
  */
-__naked notrace void bpf_throw(u64 cookie)
-{
+asm(".pushsection .text, \"ax\"\n\t"
+	".p2align 4\n\t"
+	".globl bpf_throw\n\t"
+	".type bpf_throw, @function\n"
+	"bpf_throw:\n\t"
+	ASM_ENDBR
 	/* What it pushes is struct throw_frame, from its end */
-	asm volatile("push %rbp\n\t"
-		     "mov %rsp, %rbp\n\t"
-		     "push %r15\n\t"
-		     "push %r14\n\t"
-		     "push %r13\n\t"
-		     "push %rbx\n\t"
-		     "push %rdi\n\t"
-		     "mov %rsp, %rdi\n\t"
-		     "call bpf_exceptions_unwind\n\t"
-		     "pop %rdi\n\t"
-		     "pop %rbx\n\t"
-		     "pop %r13\n\t"
-		     "pop %r14\n\t"
-		     "pop %r15\n\t"
-		     /* the main program's frame, and out of it; see struct landing */
-		     "pop %rbp\n\t"
-		     UNWIND_HINT(ORC_REG_BP, 16, UNWIND_HINT_TYPE_CALL, 0)
-		     "leave\n\t"
-		     UNWIND_HINT(ORC_REG_SP, 8, UNWIND_HINT_TYPE_FUNC, 0)
-		     "test %rdx, %rdx\n\t"
-		     "jz 1f\n\t"
-		     JMP_RDX "\n"
-		     "1:\t" ASM_RET
-		     /* gcc puts a trap behind; objtool is told that nothing gets there */
-		     "2:\t.pushsection .discard.unreachable; .long 2b - .; .popsection");
-}
+	"push %rbp\n\t"
+	"mov %rsp, %rbp\n\t"
+	"push %r15\n\t"
+	"push %r14\n\t"
+	"push %r13\n\t"
+	"push %rbx\n\t"
+	"push %rdi\n\t"
+	"mov %rsp, %rdi\n\t"
+	"call bpf_exceptions_unwind\n\t"
+	"pop %rdi\n\t"
+	"pop %rbx\n\t"
+	"pop %r13\n\t"
+	"pop %r14\n\t"
+	"pop %r15\n\t"
+	/* the main program's frame, and out of it; see struct landing */
+	"pop %rbp\n\t"
+	UNWIND_HINT(ORC_REG_BP, 16, UNWIND_HINT_TYPE_CALL, 0)
+	"leave\n\t"
+	UNWIND_HINT(ORC_REG_SP, 8, UNWIND_HINT_TYPE_FUNC, 0)
+	"test %rdx, %rdx\n\t"
+	"jz 1f\n\t"
+	JMP_RDX "\n"
+	"1:\t" ASM_RET
+	".size bpf_throw, . - bpf_throw\n\t"
+	".popsection");
 
-NOKPROBE_SYMBOL(bpf_throw);
+NOKPROBE_SYMBOL(bpf_throw_code);
 
 /**
  * bpf_set_exception_callback() - name the program's exception callback

@@ -16,8 +16,9 @@ extern const u32 bpf_unwind_revision __weak;
 struct bpf_tramp_image *bpf_tramp_image_find(unsigned long ip) __weak;
 void __bpf_tramp_exit(struct bpf_tramp_image *tr) __weak;
 
-/* The kfuncs: known by their BTF, with no other caller than BPF programs */
-void bpf_throw(u64 cookie);
+/* The kfuncs, for their BTF: they have no other caller than BPF programs; see throw.c */
+void bpf_throw(u64 cookie) asm("bpf_throw_prototype");
+extern char bpf_throw_code[] asm("bpf_throw");
 void bpf_set_exception_callback(int (*cb)(u64 cookie));
 
 /**
