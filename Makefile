@@ -63,12 +63,14 @@ check-debug: setup ## the tests that run in the kernel, on those of debug kernel
 	@scripts/setup check
 	@KERNEL_CONFIG=debug MEM=3G tests/check $(in_kernel)
 
-check-kernels: setup ## the same with the frame pointer unwinder, and with retpolines, return thunks, IBT
+# With kCFI the kernel's own calls of struct_ops and of helpers' callbacks are its end, on 6.1
+check-kernels: setup ## the same with frame pointers and coverage; with retpolines, return thunks, IBT; with kCFI
 	@scripts/setup check
 	@status=0; \
-	KERNEL_CONFIG=frame-pointer tests/check $(in_kernel) || status=$$?; \
+	KERNEL_CONFIG="frame-pointer kcov" tests/check $(in_kernel) || status=$$?; \
 	KERNEL_CONFIG=mitigations KERNEL_APPEND="spectre_v2=retpoline indirect_target_selection=force" \
 		tests/check $(in_kernel) || status=$$?; \
+	KERNEL_CONFIG=cfi tests/check $(filter-out special stress misfits,$(in_kernel)) || status=$$?; \
 	exit $$status
 
 stress: SECONDS ?= 60
@@ -77,13 +79,13 @@ stress: setup ## throws everywhere at once while all that can change changes, fo
 	@scripts/setup check
 	@STRESS_SECONDS="$(SECONDS)" tests/check stress; status=$$?; grep '^#' build/check/stress.tap; exit $$status
 
-check-kernel-tests: setup ## the kernel's own BPF tests, with the series and without (half an hour)
+check-kernel-tests: setup ## the kernel's own BPF tests, with the series and without (some twenty minutes)
 	@tests/kernel-tests
 
 check-bases: setup ## apply the series to each 6.1 source in the archive
 	@tests/bases
 
-steps: setup ## build and boot the kernel after each patch of the series (half an hour)
+steps: setup ## build and boot the kernel after each patch of the series (some twenty minutes)
 	@tests/steps
 
 fuzz: setup ## COUNT= random programs (default 1000) of SEED= (default: fresh), see tests/fuzz/run

@@ -79,6 +79,21 @@ configured_kernel() {
 	"$ROOT/scripts/kernel" "${options[@]}"
 }
 
+# kernel_compiler KDIR: the command of the compiler that its kernel is built with.
+kernel_compiler() {
+	local version
+
+	version=$(sed -n 's/^CONFIG_CLANG_VERSION=//p' "$1/.config" 2>/dev/null || true)
+	version=$((${version:-0} / 10000))
+	if ((!version)); then
+		echo gcc
+	elif type -P "clang-$version" >/dev/null; then
+		echo "clang-$version"
+	else
+		echo clang
+	fi
+}
+
 # kdir_name KDIR: the kernel's name in the cache, or a name for its directory.
 kdir_name() {
 	local dir
