@@ -92,6 +92,22 @@ check "another compiler: a note" 0 "all there" with_stand_ins "$doctor" "$KERNEL
 holds "another compiler: which" says "^note .*here is gcc 99, and the kernel was built with gcc"
 rm "$tmp/bin/gcc"
 
+# kernels that a clang has built which isn't here, with GNU ld and with lld
+lacking clang .config
+{
+	grep -v '^CONFIG_\(CC_VERSION_TEXT\|CLANG_VERSION\|LD_IS_LLD\)=' "$KERNEL/build/.config"
+	printf 'CONFIG_CC_VERSION_TEXT="clang version 99"\nCONFIG_CLANG_VERSION=990001\n'
+} >"$tmp/clang/build/.config"
+stand_in make 'echo "make $*"; exit 1'
+check "clang: a note" 0 "all there" "$doctor" --build "$tmp/clang/build"
+holds "clang: which" says "^note .*here is .*clang version [0-9.]+.*, and the kernel was built with clang version 99"
+check "clang: kbuild is told" 1 "the module did not build" with_stand_ins "$project/scripts/module" "$tmp/clang/build"
+holds "clang: kbuild is told of the compiler" grep -q "^make .* CC=clang modules" "$project/build/module/clang/log"
+echo "CONFIG_LD_IS_LLD=y" >>"$tmp/clang/build/.config"
+check "clang and lld: kbuild is told" 1 "the module did not build" with_stand_ins "$project/scripts/module" "$tmp/clang/build"
+holds "clang and lld: kbuild is told of both" grep -q "^make .* LLVM=1 modules" "$project/build/module/clang/log"
+rm "$tmp/bin/make"
+
 # a module whose BTF is made for another kernel, one without BTF, and one of another release
 module=$(cat "$tmp/module")
 lacking other vmlinux
