@@ -152,6 +152,20 @@ holds "another message has no other key" test "$(cat "$tmp/out")" = "$(basename 
 sed -i 's/^+.*$/& /' "$tmp"/retold/*.patch
 check "another diff is another kernel" 0 "" fake_kernel --series "$tmp/retold" --print-key
 holds "another diff has another key" test "$(cat "$tmp/out")" != "$(basename "$dir")"
+# what patch would apply, in forms that git doesn't write
+keys() {
+	"$kernel" --ksrc "$fake" --series "$tmp/retold" --print-key
+	sed -i 's/patched/otherwise/' "$tmp"/retold/*.patch
+	"$kernel" --ksrc "$fake" --series "$tmp/retold" --print-key
+}
+sed -i 's,^--- a/,--- orig/,' "$tmp"/retold/*.patch
+check "a diff with other folders is read" 0 "" keys
+holds "a diff with other folders counts" test "$(uniq "$tmp/out" | wc -l)" = 2
+rm -r "$tmp/retold"
+cp -r "$tmp/series" "$tmp/retold"
+sed -i 's/^/  /' "$tmp"/retold/*.patch
+check "an indented diff is read" 0 "" keys
+holds "an indented diff counts" test "$(uniq "$tmp/out" | wc -l)" = 2
 check "another series is another kernel" 0 "" fake_kernel --no-series --print-key
 holds "another series has another key" test "$(cat "$tmp/out")" != "$(basename "$dir")"
 
