@@ -94,6 +94,20 @@ kernel_compiler() {
 	fi
 }
 
+# kernel_toolchain KDIR: the argument that tells kbuild of it, for modules; none for gcc.
+kernel_toolchain() {
+	local compiler suffix
+
+	compiler=$(kernel_compiler "$1")
+	[[ $compiler != gcc ]] || return 0
+	suffix=${compiler#clang}
+	if grep -qx 'CONFIG_LD_IS_LLD=y' "$1/.config"; then
+		echo "LLVM=${suffix:-1}"
+	else
+		echo "CC=$compiler"
+	fi
+}
+
 # kdir_name KDIR: the kernel's name in the cache, or a name for its directory.
 kdir_name() {
 	local dir
