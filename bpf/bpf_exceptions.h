@@ -10,6 +10,15 @@
  * macros on top of the first. An exception is for what cannot happen: the path
  * that does not throw pays for a compare and a branch not taken, nothing else.
  *
+ *	bpf_throw(), bpf_set_exception_callback()	    the kfuncs
+ *	bpf_assert*()					    assertions
+ *
+ * Defined before this file is included, BPF_ASSERT_SITES gives each assertion a
+ * throw of its own.
+ *
+ * Names of the user's macros don't matter to it, nor which warnings are on:
+ * it uses reserved names only, and is silent.
+ *
  * Needs clang 14 or later at -O1 or higher. The kernel needs the companion
  * patch, CONFIG_BPF_JIT with the JIT on, and the module loaded; the program
  * needs a GPL-compatible licence.
@@ -21,14 +30,22 @@
 #ifndef __BPF_EXCEPTIONS_H__
 #define __BPF_EXCEPTIONS_H__
 
+#if !defined(__clang__)
+#error "bpf_exceptions.h needs clang: gcc can't compile its macros and writes no BTF for kfuncs. Use clang -target bpf -O2 -g"
+#elif __clang_major__ < 14
+#error "bpf_exceptions.h needs clang 14 or later: earlier ones drop declaration tags, and __exception_cb() with them"
+#elif defined(__bpf__) && !defined(__OPTIMIZE__)
+#error "bpf_exceptions.h needs -O1 or higher: at -O0 the verifier can't follow what is asserted. Use -O2"
+#endif
+
 #include <bpf/bpf_helpers.h>
 
 /* ------------------------------- The kfuncs ------------------------------- */
 
 /**
  * bpf_throw() - End the program at once
- * @cookie: Any 64-bit value. The exception callback receives it; without a
- *	    callback it is ignored.
+ * @__cookie: Any 64-bit value. The exception callback receives it; without a
+ *	      callback it is ignored.
  *
  * Unwinds every BPF frame up to and including the one of the main program and
  * returns to whoever in the kernel called that program. A program that was tail
@@ -46,12 +63,12 @@
  * Return: Never. The *program* returns what the exception callback returns, or
  *	   0 without one.
  */
-extern void bpf_throw(__u64 cookie) __ksym __attribute__((noreturn));
+extern void bpf_throw(__u64 __cookie) __ksym __attribute__((__noreturn__));
 
 /**
  * bpf_set_exception_callback() - Name what runs once the program has thrown
- * @cb: The callback: a function of this program, static or global, that takes
- *	the cookie of bpf_throw() and returns the program's return value.
+ * @__cb: The callback: a function of this program, static or global, that takes
+ *	  the cookie of bpf_throw() and returns the program's return value.
  *
  * This is a declaration rather than an action: it acts when the verifier sees
  * it and is then erased from the program. Where it stands among the statements
@@ -61,15 +78,15 @@ extern void bpf_throw(__u64 cookie) __ksym __attribute__((noreturn));
  * The verifier refuses the call outside the main program ("can only be called
  * from main prog"), a second call ("can only be called once to set exception
  * callback"), and an argument that is not a function ("expected pointer to
- * func"). What @cb returns must be in the range the program type may return.
- * @cb runs in place of the rest of the program, when the frames above it on the
+ * func"). What @__cb returns must be in the range the program type may return.
+ * @__cb runs in place of the rest of the program, when the frames above it on the
  * stack are gone. It may call helpers and functions, but neither throw nor tail
  * call, and the program may not call it directly.
  *
  * Context: the same as bpf_throw().
  * Return: None.
  */
-extern void bpf_set_exception_callback(int (*cb)(__u64 cookie)) __ksym;
+extern void bpf_set_exception_callback(int (*__cb)(__u64 __cookie)) __ksym;
 
 /* ----------------------------- The assertions ----------------------------- */
 
@@ -138,14 +155,42 @@ extern void bpf_set_exception_callback(int (*cb)(__u64 cookie)) __ksym;
 #define bpf_assert_le(LHS, RHS) bpf_assert_le_value(LHS, RHS, 0)
 #define bpf_assert_ge(LHS, RHS) bpf_assert_ge_value(LHS, RHS, 0)
 
-#define bpf_assert_eq_value(LHS, RHS, VALUE) __bpf_assert_cmp(eq, LHS, RHS, VALUE)
-#define bpf_assert_ne_value(LHS, RHS, VALUE) __bpf_assert_cmp(ne, LHS, RHS, VALUE)
-#define bpf_assert_lt_value(LHS, RHS, VALUE) __bpf_assert_cmp(lt, LHS, RHS, VALUE)
-#define bpf_assert_gt_value(LHS, RHS, VALUE) __bpf_assert_cmp(gt, LHS, RHS, VALUE)
-#define bpf_assert_le_value(LHS, RHS, VALUE) __bpf_assert_cmp(le, LHS, RHS, VALUE)
-#define bpf_assert_ge_value(LHS, RHS, VALUE) __bpf_assert_cmp(ge, LHS, RHS, VALUE)
+#define bpf_assert_eq_value(LHS, RHS, VALUE) __bpf_assert_cmp(__bpf_eq, LHS, RHS, VALUE)
+#define bpf_assert_ne_value(LHS, RHS, VALUE) __bpf_assert_cmp(__bpf_ne, LHS, RHS, VALUE)
+#define bpf_assert_lt_value(LHS, RHS, VALUE) __bpf_assert_cmp(__bpf_lt, LHS, RHS, VALUE)
+#define bpf_assert_gt_value(LHS, RHS, VALUE) __bpf_assert_cmp(__bpf_gt, LHS, RHS, VALUE)
+#define bpf_assert_le_value(LHS, RHS, VALUE) __bpf_assert_cmp(__bpf_le, LHS, RHS, VALUE)
+#define bpf_assert_ge_value(LHS, RHS, VALUE) __bpf_assert_cmp(__bpf_ge, LHS, RHS, VALUE)
 
 #define bpf_assert(COND) bpf_assert_with(COND, 0)
+#define bpf_assert_with(COND, VALUE) __bpf_assert_cond(COND, VALUE)
+
+#define bpf_assert_range(LHS, BEGIN, END) bpf_assert_range_with(LHS, BEGIN, END, 0)
+#define bpf_assert_range_with(LHS, BEGIN, END, VALUE)				\
+	__bpf_assert_between(LHS, BEGIN, END, VALUE)
+
+/* ------------------- From here on: how, not what. Private. ---------------- */
+
+#ifndef __clang__
+/* gcc has been told what is wrong, and isn't to go on about it. */
+#define __bpf_assert_cmp(...) do { } while (0)
+#define __bpf_assert_cond(...) do { } while (0)
+#define __bpf_assert_between(...) do { } while (0)
+#else
+
+/*
+ * Between these two the compiler doesn't warn of what the macros can't do without:
+ * names that shadow those of a macro that this one is an argument of, what is newer
+ * than -std= says, and texts as long as an argument. Of an argument's own mistakes
+ * it goes on to warn.
+ */
+#define __bpf_quiet								\
+	_Pragma("clang diagnostic push")					\
+	_Pragma("clang diagnostic ignored \"-Wshadow\"")			\
+	_Pragma("clang diagnostic ignored \"-Wc11-extensions\"")		\
+	_Pragma("clang diagnostic ignored \"-Wgnu-statement-expression\"")	\
+	_Pragma("clang diagnostic ignored \"-Woverlength-strings\"")
+#define __bpf_loud _Pragma("clang diagnostic pop")
 
 /*
  * COND can't be taken apart, so this is a plain branch. LLVM's BPF back end does
@@ -156,8 +201,9 @@ extern void bpf_set_exception_callback(int (*cb)(__u64 cookie)) __ksym;
  * from being empty, and what follows from being doubled for those who come by
  * that jump, for whom COND is known.
  */
-#define bpf_assert_with(COND, VALUE)						\
+#define __bpf_assert_cond(COND, VALUE)						\
 	do {									\
+		__bpf_quiet							\
 		__label__ __bpf_holds;						\
 		const int __bpf_cond = !!(COND);				\
 		__u64 __bpf_unused;						\
@@ -173,16 +219,16 @@ extern void bpf_set_exception_callback(int (*cb)(__u64 cookie)) __ksym;
 __bpf_holds:									\
 		__asm__("" : "=r"(__bpf_unused) : "i"(__COUNTER__));		\
 		__asm__("" : "=r"(__bpf_unused) : "i"(__COUNTER__));		\
+		__bpf_loud							\
 	} while (0)
-
-#define bpf_assert_range(LHS, BEGIN, END) bpf_assert_range_with(LHS, BEGIN, END, 0)
 
 /*
  * Two relations on one copy of LHS. The copy is const where LHS is not a local
  * variable: there is nothing to hand the bound back to.
  */
-#define bpf_assert_range_with(LHS, BEGIN, END, VALUE)				\
+#define __bpf_assert_between(LHS, BEGIN, END, VALUE)				\
 	do {									\
+		__bpf_quiet							\
 		__bpf_operand(__bpf_whole, LHS, __BPF_ASSERT_LHS);		\
 		__bpf_local(__bpf_whole, LHS);					\
 		__bpf_operand(__bpf_begin, BEGIN, __BPF_ASSERT_RHS);		\
@@ -204,12 +250,11 @@ __bpf_holds:									\
 						  (const __bpf_whole_t *)0))	\
 			__bpf_part = __bpf_whole;				\
 										\
-		__bpf_assert_cmp(from, __bpf_part, __bpf_begin, __bpf_cookie);	\
-		__bpf_assert_cmp(to, __bpf_part, __bpf_end, __bpf_cookie);	\
+		__bpf_assert_cmp(__bpf_from, __bpf_part, __bpf_begin, __bpf_cookie);	\
+		__bpf_assert_cmp(__bpf_to, __bpf_part, __bpf_end, __bpf_cookie);	\
 		__bpf_target(__bpf_whole, LHS) = __bpf_part;			\
+		__bpf_loud							\
 	} while (0)
-
-/* ------------------- From here on: how, not what. Private. ---------------- */
 
 /*
  * The compare is an asm goto. The compiler can neither invert it nor merge it
@@ -233,6 +278,7 @@ __bpf_holds:									\
  */
 #define __bpf_assert_cmp(REL, LHS, RHS, VALUE)					\
 	do {									\
+		__bpf_quiet							\
 		__label__ __bpf_fail;						\
 		__bpf_operand(__bpf_lhs, LHS, __BPF_ASSERT_LHS);		\
 		__bpf_local(__bpf_lhs, LHS);					\
@@ -244,15 +290,15 @@ __bpf_holds:									\
 				__bpf_fits(__bpf_lhs_t,				\
 					   __bpf_constant(__bpf_rhs)),		\
 			__bpf_can_hold = !__bpf_known || !__bpf_fit ||		\
-				!__bpf_never_##REL(__bpf_lhs_t,			\
+				!REL##_never(__bpf_lhs_t,			\
 						   __bpf_constant(__bpf_rhs)),	\
 			__bpf_sign = __bpf_signed(__bpf_lhs_t),			\
 			__bpf_alike = __bpf_known ||				\
 				(__bpf_signed(__bpf_rhs_t) == __bpf_sign &&	\
 				 sizeof(__bpf_rhs_t) <= sizeof(__bpf_lhs_t)),	\
-			__bpf_tie = __bpf_lhs_is_local && __bpf_learn_##REL,	\
+			__bpf_tie = __bpf_lhs_is_local && REL##_learn,	\
 			__bpf_positive = !__bpf_sign || (__bpf_known &&		\
-				__bpf_positive_##REL(__bpf_constant(__bpf_rhs))),\
+				REL##_positive(__bpf_constant(__bpf_rhs))),\
 			__bpf_shift = __bpf_tie && !__bpf_positive ?		\
 				64 - 8 * sizeof(__bpf_lhs_t) : 0,		\
 		};								\
@@ -264,7 +310,7 @@ __bpf_holds:									\
 										\
 		/* Hidden, or a wide constant would become an immediate. */	\
 		__asm__("" : "+r"(__bpf_k));					\
-		__bpf_unless_##REL(						\
+		REL##_unless(						\
 			__bpf_x,						\
 			__bpf_immediate_or(					\
 				__bpf_shifted(REL, __bpf_constant(__bpf_rhs)),	\
@@ -278,6 +324,7 @@ __bpf_holds:									\
 		break;								\
 __bpf_fail:									\
 		__bpf_throw_failed((__u64)__bpf_value);				\
+		__bpf_loud							\
 	} while (0)
 
 /*
@@ -287,57 +334,57 @@ __bpf_fail:									\
  * is an immediate when shifted, too). nudge: see above, in units of the low bits
  * (lt's would overflow for the least of all values: no constant is, by never).
  */
-#define __bpf_unless_eq(x, k)	__bpf_jump("!=", "!=", x, k)
-#define __bpf_unless_ne(x, k)	__bpf_jump("==", "==", x, k)
-#define __bpf_unless_lt(x, k)	__bpf_jump(">=", "s>=", x, k)
-#define __bpf_unless_gt(x, k)	__bpf_jump("<=", "s<=", x, k)
-#define __bpf_unless_le(x, k)	__bpf_jump(">", "s>", x, k)
-#define __bpf_unless_ge(x, k)	__bpf_jump("<", "s<", x, k)
-#define __bpf_unless_from(x, k)	__bpf_unless_ge(x, k)
-#define __bpf_unless_to(x, k)	__bpf_unless_le(x, k)
+#define __bpf_eq_unless(x, k)	__bpf_jump("!=", "!=", x, k)
+#define __bpf_ne_unless(x, k)	__bpf_jump("==", "==", x, k)
+#define __bpf_lt_unless(x, k)	__bpf_jump(">=", "s>=", x, k)
+#define __bpf_gt_unless(x, k)	__bpf_jump("<=", "s<=", x, k)
+#define __bpf_le_unless(x, k)	__bpf_jump(">", "s>", x, k)
+#define __bpf_ge_unless(x, k)	__bpf_jump("<", "s<", x, k)
+#define __bpf_from_unless(x, k)	__bpf_ge_unless(x, k)
+#define __bpf_to_unless(x, k)	__bpf_le_unless(x, k)
 
-#define __bpf_learn_eq		1
-#define __bpf_learn_ne		0
-#define __bpf_learn_lt		1
-#define __bpf_learn_gt		1
-#define __bpf_learn_le		1
-#define __bpf_learn_ge		1
-#define __bpf_learn_from	1
-#define __bpf_learn_to		1
+#define __bpf_eq_learn		1
+#define __bpf_ne_learn		0
+#define __bpf_lt_learn		1
+#define __bpf_gt_learn		1
+#define __bpf_le_learn		1
+#define __bpf_ge_learn		1
+#define __bpf_from_learn	1
+#define __bpf_to_learn		1
 
-#define __bpf_positive_eq(c)	((__s64)(c) >= 0)
-#define __bpf_positive_ne(c)	0
-#define __bpf_positive_lt(c)	0
-#define __bpf_positive_gt(c)	((__s64)(c) >= 0)
-#define __bpf_positive_le(c)	0
-#define __bpf_positive_ge(c)	((__s64)(c) > 0)
-#define __bpf_positive_from(c)	__bpf_from_0_up
-#define __bpf_positive_to(c)	__bpf_from_0_up
+#define __bpf_eq_positive(c)	((__s64)(c) >= 0)
+#define __bpf_ne_positive(c)	0
+#define __bpf_lt_positive(c)	0
+#define __bpf_gt_positive(c)	((__s64)(c) >= 0)
+#define __bpf_le_positive(c)	0
+#define __bpf_ge_positive(c)	((__s64)(c) > 0)
+#define __bpf_from_positive(c)	__bpf_from_0_up
+#define __bpf_to_positive(c)	__bpf_from_0_up
 
-#define __bpf_nudge_eq		0
-#define __bpf_nudge_ne		0
-#define __bpf_nudge_lt		(-__bpf_known)
-#define __bpf_nudge_gt		1
-#define __bpf_nudge_le		0
-#define __bpf_nudge_ge		0
-#define __bpf_nudge_from	0
-#define __bpf_nudge_to		0
+#define __bpf_eq_nudge		0
+#define __bpf_ne_nudge		0
+#define __bpf_lt_nudge		(-__bpf_known)
+#define __bpf_gt_nudge		1
+#define __bpf_le_nudge		0
+#define __bpf_ge_nudge		0
+#define __bpf_from_nudge	0
+#define __bpf_to_nudge		0
 
-#define __bpf_never_eq(t, c)	0
-#define __bpf_never_ne(t, c)	0
-#define __bpf_never_lt(t, c)	((t)(c) == __bpf_min(t))
-#define __bpf_never_gt(t, c)	((t)(c) == __bpf_max(t))
-#define __bpf_never_le(t, c)	0
-#define __bpf_never_ge(t, c)	0
-#define __bpf_never_from(t, c)	0
-#define __bpf_never_to(t, c)	0
+#define __bpf_eq_never(t, c)	0
+#define __bpf_ne_never(t, c)	0
+#define __bpf_lt_never(t, c)	((t)(c) == __bpf_min(t))
+#define __bpf_gt_never(t, c)	((t)(c) == __bpf_max(t))
+#define __bpf_le_never(t, c)	0
+#define __bpf_ge_never(t, c)	0
+#define __bpf_from_never(t, c)	0
+#define __bpf_to_never(t, c)	0
 
 /* The rest of __bpf_assert_cmp(), in terms of its names. */
 
 #define __bpf_low_bits ((1ULL << __bpf_shift) - 1)
 #define __bpf_shifted(REL, rhs)							\
 	(((__u64)(__bpf_lhs_t)(rhs) << __bpf_shift) +				\
-	 __bpf_nudge_##REL * __bpf_low_bits)
+	 (__u64)REL##_nudge * __bpf_low_bits)
 #define __bpf_compared ((__bpf_lhs_t)((__s64)__bpf_x >> __bpf_shift))
 
 #define __bpf_immediate_or(c, reg)						\
@@ -353,19 +400,19 @@ __bpf_fail:									\
 		__u64 __bpf_unused;						\
 										\
 		if (__bpf_tie && __bpf_sign)					\
-			__bpf_asm_goto(signed_op, k, __bpf_tied(x));		\
+			__bpf_asm_goto(signed_op, k, __bpf_tied(x), __bpf_fail);		\
 		else if (__bpf_tie)						\
-			__bpf_asm_goto(unsigned_op, k, __bpf_tied(x));		\
+			__bpf_asm_goto(unsigned_op, k, __bpf_tied(x), __bpf_fail);		\
 		else if (__bpf_sign)						\
-			__bpf_asm_goto(signed_op, k, __bpf_looked_at(x));	\
+			__bpf_asm_goto(signed_op, k, __bpf_looked_at(x), __bpf_fail);	\
 		else								\
-			__bpf_asm_goto(unsigned_op, k, __bpf_looked_at(x));	\
+			__bpf_asm_goto(unsigned_op, k, __bpf_looked_at(x), __bpf_fail);	\
 	} while (0)
-#define __bpf_tied(x) [lhs] "+r"(x) :
-#define __bpf_looked_at(x) "=r"(__bpf_unused) : [lhs] "r"(x),
-#define __bpf_asm_goto(op, k, output_and_input)					\
-	__asm__ goto("if %[lhs] " op " %[rhs] goto %l[__bpf_fail]"		\
-		     : output_and_input [rhs] "ri"(k) : : __bpf_fail)
+#define __bpf_tied(x) [__bpf_l] "+r"(x) :
+#define __bpf_looked_at(x) "=r"(__bpf_unused) : [__bpf_l] "r"(x),
+#define __bpf_asm_goto(op, k, output_and_input, label)				\
+	__asm__ goto("if %[__bpf_l] " op " %[__bpf_r] goto %l[" #label "]"	\
+		     : output_and_input [__bpf_r] "ri"(k) : : label)
 
 /*
  * The throw of a relation. The compiler merges those of a function that throw the
@@ -435,7 +482,7 @@ __bpf_fail:									\
  * work: __builtin_choose_expr() leaves what it chooses an lvalue.
  */
 #define __bpf_local(name, e)							\
-	name##_t name##_spare __attribute__((unused)) = 0;			\
+	name##_t name##_spare __attribute__((__unused__)) = 0;			\
 	const volatile void *const name##_at =					\
 		&__builtin_choose_expr(__bpf_is_variable(name, e), e,		\
 				       name##_spare);				\
@@ -453,10 +500,9 @@ __bpf_fail:									\
 			__bpf_is_name(#e),					\
 			e, (void *)0)) *, name##_t *)
 
-/* Twice, as string functions fold, but make no integer constant expression. */
-#define __bpf_is_name(s)							\
-	(__builtin_constant_p(__bpf_reads_like_name(s)) ?			\
-	 __bpf_reads_like_name(s) : 0)
+/* String functions fold, but make no integer constant expression: hence twice. */
+#define __bpf_is_name(s) __bpf_folded(__bpf_reads_like_name(s))
+#define __bpf_folded(e) (__builtin_constant_p(e) ? (e) : 0)
 #define __bpf_reads_like_name(s)						\
 	(__bpf_parens_around(s) &&						\
 	 !(__bpf_has(s, ' ') || __bpf_has(s, '"') || __bpf_has(s, ',') ||	\
@@ -473,4 +519,5 @@ __bpf_fail:									\
 	  !__builtin_strchr(s, ')')[1]))
 #define __bpf_has(s, c) (__builtin_strchr(s, c) != 0)
 
+#endif /* __clang__ */
 #endif /* __BPF_EXCEPTIONS_H__ */
