@@ -12,6 +12,7 @@
  *
  *	bpf_throw(), bpf_set_exception_callback()	    the kfuncs
  *	bpf_assert*()					    assertions
+ *	bpf_tail_call_or_throw(), bpf_throw_returning()	    where the compiler sees no return
  *
  * Defined before this file is included, BPF_ASSERT_SITES gives each assertion a
  * throw of its own.
@@ -169,6 +170,48 @@ extern void bpf_set_exception_callback(int (*__cb)(__u64 __cookie)) __ksym;
 #define bpf_assert_range_with(LHS, BEGIN, END, VALUE)				\
 	__bpf_assert_between(LHS, BEGIN, END, VALUE)
 
+/* ----------------- Throws where control may come back anyhow -------------- */
+
+/**
+ * DOC: Tail calls and packet loads
+ *
+ *	return bpf_tail_call_or_throw(CTX, MAP, INDEX, COOKIE);
+ *	return bpf_throw_returning(COOKIE);
+ *
+ * A subprogram returns to its caller by ways that the compiler knows nothing of:
+ * bpf_tail_call(), when the target returns, and LD_ABS and LD_IND (llvm.bpf.load.*),
+ * when the packet is too short. If all other ways out of it are throws, the
+ * compiler takes it for a function that never returns and drops what follows its
+ * calls; the verifier refuses such a program. These macros throw as bpf_throw()
+ * does, but the compiler takes them for something that may return.
+ *
+ * bpf_tail_call_or_throw() is bpf_tail_call() and, if that fails, a throw. It
+ * returns from the function that it is used in, with or without a "return" in
+ * front, so what the caller gets is what the target returns. The function has to
+ * return an integer, as the verifier asks of all that tail-call or load like this.
+ *
+ * bpf_throw_returning() is the throw alone, an int whose value the compiler can't
+ * know: what to return in place of a bpf_throw() behind packet loads.
+ *
+ * COOKIE is evaluated once, and only where it is thrown. A throw of this kind has
+ * two instructions more than bpf_throw() in the object and one in the image; the
+ * path that does not throw has none.
+ */
+#define bpf_tail_call_or_throw(CTX, MAP, INDEX, COOKIE)				\
+	__extension__ ({							\
+		__bpf_quiet							\
+		bpf_tail_call(CTX, MAP, INDEX);					\
+		const int __bpf_unknown = bpf_throw_returning(COOKIE);		\
+		__bpf_loud							\
+		__bpf_quiet_conversion						\
+		return __bpf_unknown;						\
+		__bpf_loud							\
+		(_Bool)0;							\
+	})
+#define bpf_throw_returning(COOKIE) __bpf_throw_returning(COOKIE)
+#define __BPF_THROW_COOKIE \
+	"bpf_throw_returning: the cookie must be an integer, bool or enum of at most 64 bits"
+
 /* ------------------- From here on: how, not what. Private. ---------------- */
 
 #ifndef __clang__
@@ -176,6 +219,10 @@ extern void bpf_set_exception_callback(int (*__cb)(__u64 __cookie)) __ksym;
 #define __bpf_assert_cmp(...) do { } while (0)
 #define __bpf_assert_cond(...) do { } while (0)
 #define __bpf_assert_between(...) do { } while (0)
+#define __bpf_throw_returning(...) 0
+#define __bpf_quiet
+#define __bpf_quiet_conversion
+#define __bpf_loud
 #else
 
 /*
@@ -190,6 +237,10 @@ extern void bpf_set_exception_callback(int (*__cb)(__u64 __cookie)) __ksym;
 	_Pragma("clang diagnostic ignored \"-Wc11-extensions\"")		\
 	_Pragma("clang diagnostic ignored \"-Wgnu-statement-expression\"")	\
 	_Pragma("clang diagnostic ignored \"-Woverlength-strings\"")
+#define __bpf_quiet_conversion							\
+	_Pragma("clang diagnostic push")					\
+	_Pragma("clang diagnostic ignored \"-Wconversion\"")			\
+	_Pragma("clang diagnostic ignored \"-Wsign-conversion\"")
 #define __bpf_loud _Pragma("clang diagnostic pop")
 
 /*
@@ -437,6 +488,28 @@ __bpf_fail:									\
 		__asm__ __volatile__("" : "+r"(__bpf_thrown) : "i"(__COUNTER__));	\
 		bpf_throw(__bpf_thrown);					\
 	} while (0)
+
+/*
+ * A throw, and a branch around it that is never taken. The compiler doesn't know
+ * that: it can't see that the asm makes a 0, nor, after the second one, that what is
+ * returned isn't 0. The verifier knows; it removes the branch, and what only the
+ * branch leads to.
+ */
+#define __bpf_throw_returning(COOKIE)						\
+	__extension__ ({							\
+		__bpf_quiet							\
+		__s64 __bpf_zero;						\
+										\
+		__asm__ __volatile__("%0 = 0" : "=r"(__bpf_zero));		\
+		if (!__bpf_zero) {						\
+			__bpf_operand(__bpf_value, COOKIE, __BPF_THROW_COOKIE);	\
+										\
+			bpf_throw((__u64)__bpf_value);				\
+		}								\
+		__asm__("" : "+r"(__bpf_zero));					\
+		__bpf_loud							\
+		(int)__bpf_zero;						\
+	})
 
 /* Integers, of all types. */
 
