@@ -13,9 +13,10 @@
  *	bpf_throw(), bpf_set_exception_callback()	    the kfuncs
  *	bpf_assert*()					    assertions
  *	bpf_tail_call_or_throw(), bpf_throw_returning()	    where the compiler sees no return
+ *	bpf_exceptions_exist()				    kernels without exceptions
  *
  * Defined before this file is included, BPF_ASSERT_SITES gives each assertion a
- * throw of its own.
+ * throw of its own and BPF_EXCEPTIONS_WEAK makes the kfuncs weak.
  *
  * Names of the user's macros don't matter to it, nor which warnings are on:
  * it uses reserved names only, and is silent.
@@ -43,6 +44,15 @@
 
 /* ------------------------------- The kfuncs ------------------------------- */
 
+/*
+ * Newer vmlinux.h have these, weak; that is then what they are.
+ */
+#ifdef BPF_EXCEPTIONS_WEAK
+#define __bpf_exceptions_ksym __ksym __weak
+#else
+#define __bpf_exceptions_ksym __ksym
+#endif
+
 /**
  * bpf_throw() - End the program at once
  * @__cookie: Any 64-bit value. The exception callback receives it; without a
@@ -64,7 +74,7 @@
  * Return: Never. The *program* returns what the exception callback returns, or
  *	   0 without one.
  */
-extern void bpf_throw(__u64 __cookie) __ksym __attribute__((__noreturn__));
+extern void bpf_throw(__u64 __cookie) __bpf_exceptions_ksym __attribute__((__noreturn__));
 
 /**
  * bpf_set_exception_callback() - Name what runs once the program has thrown
@@ -87,7 +97,7 @@ extern void bpf_throw(__u64 __cookie) __ksym __attribute__((__noreturn__));
  * Context: the same as bpf_throw().
  * Return: None.
  */
-extern void bpf_set_exception_callback(int (*__cb)(__u64 __cookie)) __ksym;
+extern void bpf_set_exception_callback(int (*__cb)(__u64 __cookie)) __bpf_exceptions_ksym;
 
 /* ----------------------------- The assertions ----------------------------- */
 
@@ -211,6 +221,34 @@ extern void bpf_set_exception_callback(int (*__cb)(__u64 __cookie)) __ksym;
 #define bpf_throw_returning(COOKIE) __bpf_throw_returning(COOKIE)
 #define __BPF_THROW_COOKIE \
 	"bpf_throw_returning: the cookie must be an integer, bool or enum of at most 64 bits"
+
+/* ------------- Kernels with exceptions, and kernels without them ----------- */
+
+/**
+ * DOC: One object for both
+ *
+ * With BPF_EXCEPTIONS_WEAK defined before this file is included both kfuncs are
+ * weak: the program loads where they are missing, provided that no call of them
+ * is live. bpf_exceptions_exist() is true where bpf_throw() is there. libbpf
+ * knows that when it loads the program, so the verifier removes what doesn't run:
+ *
+ *	if (!bpf_exceptions_exist())
+ *		return TC_ACT_SHOT;
+ *	bpf_assert_lt(len, 1500);
+ *
+ * A newer vmlinux.h declares them weak as well, in either order of inclusion. If
+ * they aren't weak, bpf_exceptions_exist() is refused when compiling.
+ */
+#define bpf_exceptions_exist()							\
+	__extension__ ({							\
+		__bpf_quiet							\
+		_Static_assert(!__builtin_constant_p((void *)bpf_throw != (void *)0),	\
+			       __BPF_EXIST_STRONG);				\
+		__bpf_loud							\
+		(void *)bpf_throw != (void *)0;					\
+	})
+#define __BPF_EXIST_STRONG							\
+	"bpf_exceptions_exist: bpf_throw isn't weak; define BPF_EXCEPTIONS_WEAK before bpf_exceptions.h is included"
 
 /* ------------------- From here on: how, not what. Private. ---------------- */
 
