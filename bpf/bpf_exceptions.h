@@ -14,6 +14,8 @@
  *	bpf_assert*()					    assertions
  *	bpf_tail_call_or_throw(), bpf_throw_returning()	    where the compiler sees no return
  *	bpf_exceptions_exist()				    kernels without exceptions
+ *	__exception_cb(), __exception_default_{cookie,zero} declaration tags of a program
+ *	bpf_cmp_likely(), bpf_cmp_unlikely()		    compares as written
  *
  * Defined before this file is included, BPF_ASSERT_SITES gives each assertion a
  * throw of its own and BPF_EXCEPTIONS_WEAK makes the kfuncs weak.
@@ -159,6 +161,14 @@ extern void bpf_set_exception_callback(int (*__cb)(__u64 __cookie)) __bpf_except
 #define __BPF_ASSERT_EMPTY \
 	"bpf_assert_range: begin is greater than end"
 
+/* Mainline's selftests have simpler ones by these names, in bpf_experimental.h. */
+#ifdef __BPF_EXPERIMENTAL__
+#undef bpf_assert
+#undef bpf_assert_with
+#undef bpf_assert_range
+#undef bpf_assert_range_with
+#endif
+
 #define bpf_assert_eq(LHS, RHS) bpf_assert_eq_value(LHS, RHS, 0)
 #define bpf_assert_ne(LHS, RHS) bpf_assert_ne_value(LHS, RHS, 0)
 #define bpf_assert_lt(LHS, RHS) bpf_assert_lt_value(LHS, RHS, 0)
@@ -179,6 +189,14 @@ extern void bpf_set_exception_callback(int (*__cb)(__u64 __cookie)) __bpf_except
 #define bpf_assert_range(LHS, BEGIN, END) bpf_assert_range_with(LHS, BEGIN, END, 0)
 #define bpf_assert_range_with(LHS, BEGIN, END, VALUE)				\
 	__bpf_assert_between(LHS, BEGIN, END, VALUE)
+
+/* Mainline's names of the _value forms, in 6.7 */
+#define bpf_assert_eq_with(LHS, RHS, VALUE) bpf_assert_eq_value(LHS, RHS, VALUE)
+#define bpf_assert_ne_with(LHS, RHS, VALUE) bpf_assert_ne_value(LHS, RHS, VALUE)
+#define bpf_assert_lt_with(LHS, RHS, VALUE) bpf_assert_lt_value(LHS, RHS, VALUE)
+#define bpf_assert_gt_with(LHS, RHS, VALUE) bpf_assert_gt_value(LHS, RHS, VALUE)
+#define bpf_assert_le_with(LHS, RHS, VALUE) bpf_assert_le_value(LHS, RHS, VALUE)
+#define bpf_assert_ge_with(LHS, RHS, VALUE) bpf_assert_ge_value(LHS, RHS, VALUE)
 
 /* ----------------- Throws where control may come back anyhow -------------- */
 
@@ -250,6 +268,69 @@ extern void bpf_set_exception_callback(int (*__cb)(__u64 __cookie)) __bpf_except
 #define __BPF_EXIST_STRONG							\
 	"bpf_exceptions_exist: bpf_throw isn't weak; define BPF_EXCEPTIONS_WEAK before bpf_exceptions.h is included"
 
+/* ------------------------------ Mainline's API ---------------------------- */
+
+/**
+ * DOC: Declaration tags of the main program
+ *
+ *	SEC("tc") __exception_cb(NAME) int main_program(...)
+ *	SEC("tc") __exception_default_cookie int main_program(...)
+ *	SEC("tc") __exception_default_zero int main_program(...)
+ *
+ * __exception_cb() names the exception callback as in mainline, since 6.7: instead
+ * of bpf_set_exception_callback(), not besides. Nothing else in the program may
+ * refer to NAME, so it has to be a global function, or the compiler leaves it out.
+ *
+ * __exception_default_cookie and __exception_default_zero say what a program
+ * without a callback returns when it throws: the cookie, as in mainline, or 0. The
+ * range of return values of the program's type holds for it.
+ *
+ * Tags are in BTF: compile with -g, and load with libbpf 1.3 or later.
+ */
+#ifndef __exception_cb
+#define __exception_cb(name) __attribute__((btf_decl_tag("exception_callback:" #name)))
+#endif
+#define __exception_default_cookie __attribute__((btf_decl_tag("exception_default:cookie")))
+#define __exception_default_zero __attribute__((btf_decl_tag("exception_default:0")))
+
+/**
+ * DOC: Compares
+ *
+ *	bpf_cmp_likely(LHS, OP, RHS)
+ *	bpf_cmp_unlikely(LHS, OP, RHS)
+ *
+ * are conditions, for use in an if or in bpf_assert(): LHS OP RHS with one of
+ * == != < <= > >= for OP. Each compiles to one compare, which the compiler neither
+ * inverts nor merges with another. After a likely one the code goes straight on
+ * where the compare holds, after an unlikely one where it doesn't. LHS alone decides
+ * about signedness, as in the relations above. A constant RHS has to fit LHS's type;
+ * one that isn't constant may have any width if its signedness is that of LHS, and
+ * may be unsigned and narrower than a signed LHS. Each is evaluated once.
+ *
+ * bpf_cmp_unlikely() takes & as well, with a clang whose assembler knows it: 19 does,
+ * 16 doesn't.
+ *
+ * The verifier knows the bound as long as the compiler goes on with the value that
+ * it compared; nothing forces it to. Use a relation if it matters.
+ */
+#define __BPF_CMP_LHS \
+	"bpf_cmp: the left-hand side must be an integer, bool or enum of at most 64 bits"
+#define __BPF_CMP_RHS \
+	"bpf_cmp: the right-hand side must be an integer, bool or enum of at most 64 bits"
+#define __BPF_CMP_FIT \
+	"bpf_cmp: the type of the left-hand side cannot hold this constant"
+#define __BPF_CMP_MIX \
+	"bpf_cmp: one side is signed and the other one is not: cast one of them"
+#define __BPF_CMP_OP \
+	"bpf_cmp: the operator must be == != < <= > or >=, or & in bpf_cmp_unlikely"
+
+#ifndef bpf_cmp_likely
+#define bpf_cmp_likely(LHS, OP, RHS) __bpf_compare(__bpf_unless, 1, LHS, OP, RHS)
+#endif
+#ifndef bpf_cmp_unlikely
+#define bpf_cmp_unlikely(LHS, OP, RHS) __bpf_compare(__bpf_if, 0, LHS, OP, RHS)
+#endif
+
 /* ------------------- From here on: how, not what. Private. ---------------- */
 
 #ifndef __clang__
@@ -258,6 +339,7 @@ extern void bpf_set_exception_callback(int (*__cb)(__u64 __cookie)) __bpf_except
 #define __bpf_assert_cond(...) do { } while (0)
 #define __bpf_assert_between(...) do { } while (0)
 #define __bpf_throw_returning(...) 0
+#define __bpf_compare(...) 1
 #define __bpf_quiet
 #define __bpf_quiet_conversion
 #define __bpf_loud
@@ -548,6 +630,80 @@ __bpf_fail:									\
 		__bpf_loud							\
 		(int)__bpf_zero;						\
 	})
+
+/*
+ * A compare as a condition. JUMP is __bpf_if or __bpf_unless: whether to jump where
+ * it holds or where it doesn't; STRAIGHT is what it is worth if there is no jump.
+ */
+#define __bpf_compare(JUMP, STRAIGHT, LHS, OP, RHS)				\
+	__extension__ ({							\
+		__bpf_quiet							\
+		__label__ __bpf_jumped;						\
+		__bpf_operand(__bpf_lhs, LHS, __BPF_CMP_LHS);			\
+		__bpf_operand(__bpf_rhs, RHS, __BPF_CMP_RHS);			\
+		enum {								\
+			__bpf_known = __builtin_constant_p(__bpf_rhs),		\
+			__bpf_fit = !__bpf_known ||				\
+				__bpf_fits(__bpf_lhs_t,				\
+					   __bpf_constant(__bpf_rhs)),		\
+			__bpf_sign = __bpf_signed(__bpf_lhs_t),			\
+			__bpf_alike = __bpf_known ||				\
+				__bpf_signed(__bpf_rhs_t) == __bpf_sign ||	\
+				(__bpf_sign &&					\
+				 sizeof(__bpf_rhs_t) < sizeof(__bpf_lhs_t)),	\
+			__bpf_is_op = __bpf_folded(JUMP##_has(#OP)),		\
+		};								\
+		_Static_assert(__bpf_fit, __BPF_CMP_FIT);			\
+		_Static_assert(__bpf_alike, __BPF_CMP_MIX);			\
+		_Static_assert(__bpf_is_op, __BPF_CMP_OP);			\
+		const __u64 __bpf_x = (__u64)__bpf_lhs;				\
+		__u64 __bpf_k = (__u64)__bpf_rhs, __bpf_unused;			\
+		_Bool __bpf_result = !(STRAIGHT);				\
+										\
+		__asm__("" : "+r"(__bpf_k));					\
+		if (__bpf_known && (__s64)__bpf_rhs == (int)__bpf_rhs)		\
+			__bpf_k = (__u64)__bpf_rhs;				\
+		JUMP(#OP);							\
+		__bpf_result = (STRAIGHT);					\
+__bpf_jumped:									\
+		__bpf_loud							\
+		__bpf_result;							\
+	})
+
+/* One of all these is left. */
+#define __bpf_if(op)								\
+	do {									\
+		__bpf_if_op(op, "==", "==", "==");				\
+		__bpf_if_op(op, "!=", "!=", "!=");				\
+		__bpf_if_op(op, "<", "<", "s<");				\
+		__bpf_if_op(op, "<=", "<=", "s<=");				\
+		__bpf_if_op(op, ">", ">", "s>");				\
+		__bpf_if_op(op, ">=", ">=", "s>=");				\
+		__bpf_if_op(op, "&", "&", "&");					\
+	} while (0)
+#define __bpf_unless(op)							\
+	do {									\
+		__bpf_if_op(op, "==", "!=", "!=");				\
+		__bpf_if_op(op, "!=", "==", "==");				\
+		__bpf_if_op(op, "<", ">=", "s>=");				\
+		__bpf_if_op(op, "<=", ">", "s>");				\
+		__bpf_if_op(op, ">", "<=", "s<=");				\
+		__bpf_if_op(op, ">=", "<", "s<");				\
+	} while (0)
+#define __bpf_if_op(op, which, unsigned_op, signed_op)				\
+	do {									\
+		if (__bpf_same(op, which) && __bpf_sign)			\
+			__bpf_asm_goto(signed_op, __bpf_k, __bpf_looked_at(__bpf_x),	\
+				       __bpf_jumped);				\
+		else if (__bpf_same(op, which))					\
+			__bpf_asm_goto(unsigned_op, __bpf_k, __bpf_looked_at(__bpf_x),	\
+				       __bpf_jumped);				\
+	} while (0)
+#define __bpf_unless_has(op)							\
+	(__bpf_same(op, "==") || __bpf_same(op, "!=") || __bpf_same(op, "<") ||	\
+	 __bpf_same(op, "<=") || __bpf_same(op, ">") || __bpf_same(op, ">="))
+#define __bpf_if_has(op) (__bpf_unless_has(op) || __bpf_same(op, "&"))
+#define __bpf_same(a, b) (!__builtin_strcmp(a, b))
 
 /* Integers, of all types. */
 

@@ -672,3 +672,77 @@ PROG(name, __test("bpf_throw_returning() behind a packet load, " #where)	\
 PACKET_LOAD(ld_abs_inside, 3, 7)
 PACKET_LOAD(ld_abs_outside, 4000, 1)
 PACKET_LOAD(ld_ind_outside, read_input(), 1)
+
+/* Compares */
+
+#define COMPARE(name, type, op, rhs, yes, no)					\
+HOLDS(cmp_##name, #type " " #op " " #rhs ": as in C", yes)			\
+{										\
+	type x = IN(type), y = (type)no;					\
+										\
+	CATCH;									\
+	hide(y);								\
+	if (!bpf_cmp_likely(x, op, rhs) || !bpf_cmp_unlikely(x, op, rhs) ||	\
+	    bpf_cmp_likely(y, op, rhs) || bpf_cmp_unlikely(y, op, rhs))		\
+		return 7;							\
+	bpf_assert(bpf_cmp_likely(x, op, rhs));					\
+	bpf_assert_with(!bpf_cmp_unlikely(y, op, rhs), 42);			\
+	return 6;								\
+}
+COMPARE(eq_u64, u64, ==, 5, 5, 6)
+COMPARE(ne_u64, u64, !=, 5, 6, 5)
+COMPARE(lt_u64, u64, <, 5, 4, 5)
+COMPARE(le_u64, u64, <=, 5, 5, 6)
+COMPARE(gt_u64, u64, >, 5, -1, 5)
+COMPARE(ge_u64, u64, >=, 5, 5, 4)
+COMPARE(lt_s64, s64, <, 5, -6, 5)
+COMPARE(le_s64, s64, <=, -5, -5, -4)
+COMPARE(gt_s64, s64, >, -5, -4, -5)
+COMPARE(ge_s64, s64, >=, -5, -5, -6)
+COMPARE(lt_s32, s32, <, 0, -1, 0)
+COMPARE(eq_s32, s32, ==, -1, -1, 1)
+COMPARE(gt_u32, u32, >, 0x80000000, 0xffffffff, 5)
+COMPARE(lt_u8, u8, <, 200, 199, 200)
+COMPARE(ge_wide, u64, >=, 0x123456789abcdef, 0x123456789abcdef, 0x123456789abcdee)
+COMPARE(lt_variable, s32, <, narrow_limit, -7, 8)
+COMPARE(gt_wider, u32, >, (u64)limit, 9, 8)
+COMPARE(lt_unsigned, s64, <, limit, -1, 8)
+
+HOLDS(cmp_bound, "bpf_cmp_likely(): the bound is known", 7)
+{
+	u64 x = IN(u64);
+
+	CATCH;
+	if (bpf_cmp_likely(x, <, 8))
+		room[x]++;
+	bpf_assert_with(bpf_cmp_likely(x, <=, 7), 42);
+	room[x]++;
+	return 6;
+}
+
+PROG(cmp_once_each, __test("compares evaluate each argument once") __input(calls, 0)
+     __expect(calls, 4) __returns(6))
+{
+	CATCH;
+	return bpf_cmp_likely(count(5), >, count(4)) && bpf_cmp_unlikely(count(3), !=, count(2)) ? 6 : 7;
+}
+
+/* Mainline's names */
+
+#define WITH(name, rel, rhs, yes, no)						\
+THROWS(with_##name, "bpf_assert_" #rel "_with()", no, 42)			\
+{										\
+	u64 x = yes, y = IN(u64);						\
+										\
+	CATCH;									\
+	hide(x);								\
+	bpf_assert_##rel##_with(x, rhs, 43);					\
+	bpf_assert_##rel##_with(y, rhs, 42);					\
+	return 6;								\
+}
+WITH(eq, eq, 5, 5, 6)
+WITH(ne, ne, 5, 6, 5)
+WITH(lt, lt, 5, 4, 5)
+WITH(gt, gt, 5, 6, 5)
+WITH(le, le, 5, 5, 6)
+WITH(ge, ge, 5, 5, 4)
