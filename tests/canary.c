@@ -130,6 +130,9 @@ static int build_row(const struct row *row)
 			builder_load_map(&b, BPF_REG_2, jmp_table);
 			builder_emit(&b, MOV_IMM(BPF_REG_3, 0));
 			builder_emit(&b, CALL_HELPER(BPF_FUNC_tail_call));
+			/* the exit below is never taken, but has to be within reach */
+			builder_emit(&b, MOV_IMM(BPF_REG_0, 0));
+			builder_emit(&b, JUMP_IMM(BPF_JNE, BPF_REG_0, 0, 2));
 		}
 		if (i == row->depth) {
 			builder_emit(&b, MOV_IMM(BPF_REG_1, COOKIE));

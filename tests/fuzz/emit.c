@@ -333,9 +333,9 @@ static void step_tail_call(struct emitter *em, const struct step *s)
 	check_canaries(em);
 }
 
-static void set_callback(struct emitter *em)
+static void set_callback(struct emitter *em, int callback)
 {
-	builder_load_func(em->b, BPF_REG_1, em->e->number[em->p->callback]);
+	builder_load_func(em->b, BPF_REG_1, em->e->number[callback]);
 	builder_call_kfunc(em->b, KFUNC_SET_CALLBACK);
 }
 
@@ -411,7 +411,7 @@ static void emit_step(struct emitter *em, const struct step *s)
 		emit_return(em, false);
 		break;
 	case STEP_SET_CALLBACK:
-		set_callback(em);
+		set_callback(em, s->which);
 		break;
 	case STEP_THROW_HOLDING:
 		throw_holding(em);
@@ -471,7 +471,7 @@ static void set_callback_early(struct emitter *em)
 		load_field(em, BPF_REG_3, offsetof(struct state, in[1]));
 		over = leap(em, JUMP_IMM(BPF_JNE, BPF_REG_3, 77, 0));
 	}
-	set_callback(em);
+	set_callback(em, em->p->callback);
 	land(em, over);
 }
 
@@ -505,10 +505,16 @@ static void emit_entry(struct emitter *em, int watched_args)
 static void emit_func(struct emitter *em, int watched_args)
 {
 	bool ends = false, got = false;
+	int out = -1;
 
 	builder_begin(em->b, em->e->number[em->func]);
 	lay_out(em);
 	emit_entry(em, watched_args);
+	/* a tail call doesn't make a subprogram one that returns: an exit is within reach */
+	if (em->func && func_tail_calls(em->f)) {
+		emit(em, MOV_IMM(BPF_REG_0, 0));
+		out = leap(em, JUMP_IMM(BPF_JNE, BPF_REG_0, 0, 0));
+	}
 	for (int i = 0; i < em->f->nr_steps; i++) {
 		const struct step *s = &em->f->steps[i];
 		int over = emit_condition(em, s);
@@ -521,11 +527,15 @@ static void emit_func(struct emitter *em, int watched_args)
 		got = s->cond == ALWAYS && s->kind == STEP_CALL;
 	}
 	if (!em->func && em->p->callback && em->p->callback_at == CB_AT_END) {
-		set_callback(em);
+		set_callback(em, em->p->callback);
 		ends = false;
 	}
 	if (!ends || !em->f->no_exit)
 		emit_return(em, got);
+	if (out >= 0) {
+		land(em, out);
+		emit(em, EXIT());
+	}
 }
 
 void emit_prog(struct emitted *e, const struct prog *p, const struct maps *maps)

@@ -506,10 +506,21 @@ int func_args(const struct func *f)
 	return f->sig == SIG_EACH ? 4 : f->sig == SIG_CTX || f->sig == SIG_LOOP ? 2 : 1;
 }
 
+bool func_tail_calls(const struct func *f)
+{
+	for (int i = 0; i < f->nr_steps; i++)
+		if (f->steps[i].kind == STEP_TAIL_CALL)
+			return true;
+	return false;
+}
+
 bool func_returns(const struct prog *p, int func)
 {
 	const struct func *f = &p->funcs[func];
 
+	/* emit_func() gives it an exit */
+	if (func && func_tail_calls(f))
+		return true;
 	for (int i = 0; i < f->nr_steps; i++) {
 		const struct step *s = &f->steps[i];
 

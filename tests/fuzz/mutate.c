@@ -46,7 +46,7 @@ static const struct {
 		"cannot be called from callback", "Unreleased reference" },
 	[TAIL_CALL_IN_CALLBACK] = { "tail call in the exception callback",
 		"cannot tail call within exception cb" },
-	[SET_TWICE] = { "callback set twice",
+	[SET_TWICE] = { "two callbacks set",
 		"can only be called once to set exception callback" },
 	[SET_IN_SUBPROG] = { "callback set in a subprogram",
 		"can only be called from main prog" },
@@ -138,11 +138,13 @@ static bool forbid(struct random *r, struct prog *p, enum forbidden what)
 		       put_first(&p->funcs[func], s);
 	case SET_TWICE:
 		s.kind = STEP_SET_CALLBACK;
-		return p->callback_at == CB_AT_START && put_first(&p->funcs[0], s);
+		s.which = choose_func(r, p, may_throw);
+		return s.which && p->callback_at == CB_AT_START && put_first(&p->funcs[0], s);
 	case SET_IN_SUBPROG:
 		/* not one that the callback calls, which would be a recursion */
 		func = choose_func(r, p, may_throw);
 		s.kind = STEP_SET_CALLBACK;
+		s.which = p->callback;
 		return func && put_first(&p->funcs[func], s);
 	case CALL_CALLBACK:
 		s.kind = STEP_CALL;

@@ -161,6 +161,8 @@ void interpret(const struct testcase *c, const struct run *run, struct outcome *
 
 /* Whether a path leads to the end of the function, going by its instructions */
 bool func_returns(const struct prog *p, int func);
+/* Has it a tail call of its own? */
+bool func_tail_calls(const struct func *f);
 /* Whether there is a call of it; and one that isn't dead code, which the verifier takes out */
 bool func_reachable(const struct prog *p, int func);
 bool func_live(const struct prog *p, int func);
