@@ -82,12 +82,6 @@ int BPF_PROG(type_lsm_sleepable, struct task_struct *p)
 	return 0;
 }
 
-SEC("socket") __test("a type that no kfunc can be registered for") __refused("is not allowed")
-int type_socket(struct __sk_buff *ctx)
-{
-	bpf_throw(1);
-}
-
 SEC("tc") __test("constant blinding, throw from a subprogram") __sysctl("net/core/bpf_jit_harden", 2)
 __input(throws, 1) __returns(77) __expect(passed, 0)
 int blinded(struct __sk_buff *ctx)
@@ -137,10 +131,7 @@ __subprog int ld_abs_always_throws(struct __sk_buff *ctx)
 	__u64 b = load_byte(ctx, 2000);
 
 	hide(b);
-	/* unknown to the compiler, which would not go on in main */
-	asm volatile("r1 = 3; call %[bpf_throw]" : : __imm(bpf_throw)
-		     : "r0", "r1", "r2", "r3", "r4", "r5");
-	return b;
+	return bpf_throw_returning(3);
 }
 
 SEC("tc") __test("LD_ABS out of the packet, then a throw on every path: main goes on")
@@ -158,9 +149,7 @@ __global int ld_abs_global(struct __sk_buff *ctx)
 	__u64 b = load_byte(ctx, 2000);
 
 	hide(b);
-	asm volatile("r1 = 3; call %[bpf_throw]" : : __imm(bpf_throw)
-		     : "r0", "r1", "r2", "r3", "r4", "r5");
-	return b;
+	return bpf_throw_returning(3);
 }
 
 SEC("tc") __test("the same in a global function: its caller goes on") __returns(9)
