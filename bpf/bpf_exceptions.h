@@ -18,7 +18,8 @@
  *	bpf_cmp_likely(), bpf_cmp_unlikely()		    compares as written
  *
  * Defined before this file is included, BPF_ASSERT_SITES gives each assertion a
- * throw of its own and BPF_EXCEPTIONS_WEAK makes the kfuncs weak.
+ * throw of its own, BPF_EXCEPTIONS_WEAK makes the kfuncs weak, and with
+ * BPF_EXCEPTIONS_PORTABLE the object is one for mainline, too.
  *
  * Names of the user's macros don't matter to it, nor which warnings are on:
  * it uses reserved names only, and is silent.
@@ -55,6 +56,16 @@
 #define __bpf_exceptions_ksym __ksym
 #endif
 
+/* See "One object for 6.1 and mainline" */
+#ifdef BPF_EXCEPTIONS_PORTABLE
+#define __bpf_throw_noreturn
+#define __bpf_no_callback_kfunc							\
+	__attribute__((__unavailable__("mainline has no such kfunc; use __exception_cb()")))
+#else
+#define __bpf_throw_noreturn __attribute__((__noreturn__))
+#define __bpf_no_callback_kfunc
+#endif
+
 /**
  * bpf_throw() - End the program at once
  * @__cookie: Any 64-bit value. The exception callback receives it; without a
@@ -76,7 +87,7 @@
  * Return: Never. The *program* returns what the exception callback returns, or
  *	   0 without one.
  */
-extern void bpf_throw(__u64 __cookie) __bpf_exceptions_ksym __attribute__((__noreturn__));
+extern void bpf_throw(__u64 __cookie) __bpf_exceptions_ksym __bpf_throw_noreturn;
 
 /**
  * bpf_set_exception_callback() - Name what runs once the program has thrown
@@ -99,7 +110,8 @@ extern void bpf_throw(__u64 __cookie) __bpf_exceptions_ksym __attribute__((__nor
  * Context: the same as bpf_throw().
  * Return: None.
  */
-extern void bpf_set_exception_callback(int (*__cb)(__u64 __cookie)) __bpf_exceptions_ksym;
+extern void bpf_set_exception_callback(int (*__cb)(__u64 __cookie)) __bpf_exceptions_ksym
+	__bpf_no_callback_kfunc;
 
 /* ----------------------------- The assertions ----------------------------- */
 
@@ -292,6 +304,23 @@ extern void bpf_set_exception_callback(int (*__cb)(__u64 __cookie)) __bpf_except
 #endif
 #define __exception_default_cookie __attribute__((btf_decl_tag("exception_default:cookie")))
 #define __exception_default_zero __attribute__((btf_decl_tag("exception_default:0")))
+
+/**
+ * DOC: One object for 6.1 and mainline
+ *
+ * With BPF_EXCEPTIONS_PORTABLE defined before this file is included the object
+ * refers to nothing that mainline's kernels lack, and is what their verifier takes:
+ *  - bpf_set_exception_callback() is refused when compiling. The callback is named by
+ *    __exception_cb(); a program without one is __exception_default_cookie, as that
+ *    is all that mainline has.
+ *  - bpf_throw() is, for the compiler, a call that may return, since a function has to
+ *    end in an exit or a jump there. A return has to follow where one would without it.
+ *  - The throws of the macros are each followed by an exit that is never run: an
+ *    instruction more in the object, off the path on which nothing is thrown.
+ *
+ * bpf_tail_call_or_throw() is for main programs then: mainline's verifier doesn't
+ * explore what follows a tail call that a subprogram makes and doesn't return from.
+ */
 
 /**
  * DOC: Compares
@@ -586,6 +615,21 @@ __bpf_fail:									\
 		     : output_and_input [__bpf_r] "ri"(k) : : label)
 
 /*
+ * For mainline's verifier bpf_throw() is a call like others, and a function has to
+ * end in an exit or a jump: hence the exit that is never run.
+ */
+#ifdef BPF_EXCEPTIONS_PORTABLE
+#define __bpf_throw_and_end(cookie)						\
+	do {									\
+		bpf_throw(cookie);						\
+		__asm__ __volatile__("exit");					\
+		__builtin_unreachable();					\
+	} while (0)
+#else
+#define __bpf_throw_and_end(cookie) bpf_throw(cookie)
+#endif
+
+/*
  * The throw of a relation. The compiler merges those of a function that throw the
  * same, behind jumps to the one that is left, which the kernel folds: the compares
  * then jump there. That is all that the image has to have for each.
@@ -593,7 +637,7 @@ __bpf_fail:									\
 #ifdef BPF_ASSERT_SITES
 #define __bpf_throw_failed(cookie) __bpf_throw_apart(cookie)
 #else
-#define __bpf_throw_failed(cookie) bpf_throw(cookie)
+#define __bpf_throw_failed(cookie) __bpf_throw_and_end(cookie)
 #endif
 
 /*
@@ -606,7 +650,7 @@ __bpf_fail:									\
 		__u64 __bpf_thrown = cookie;					\
 										\
 		__asm__ __volatile__("" : "+r"(__bpf_thrown) : "i"(__COUNTER__));	\
-		bpf_throw(__bpf_thrown);					\
+		__bpf_throw_and_end(__bpf_thrown);				\
 	} while (0)
 
 /*
@@ -624,7 +668,7 @@ __bpf_fail:									\
 		if (!__bpf_zero) {						\
 			__bpf_operand(__bpf_value, COOKIE, __BPF_THROW_COOKIE);	\
 										\
-			bpf_throw((__u64)__bpf_value);				\
+			__bpf_throw_and_end((__u64)__bpf_value);		\
 		}								\
 		__asm__("" : "+r"(__bpf_zero));					\
 		__bpf_loud							\

@@ -173,7 +173,9 @@ int my_callback(__u64 my_cookie)
 
 MY_PROGRAM(my_throw, )
 {
+#ifndef BPF_EXCEPTIONS_PORTABLE
 	bpf_set_exception_callback(my_callback);
+#endif
 	if (my_ctx->len > my_limit)
 		bpf_throw(my_ctx->len);
 #ifdef BPF_EXCEPTIONS_WEAK
