@@ -2,11 +2,11 @@
 /*
  * runner - load and run BPF programs that carry their own expectations
  *
- * usage: runner [-v] [-T] [-t NAME] OBJECT...
+ * usage: runner [-v] [-T] [-b] [-t NAME] OBJECT...
  *
  * Each program of the OBJECT files with a __test() tag (tests/bpf/test.h) is one test and
- * gives one line of KTAP. -v shows the verifier's log of each, -t runs one test only, and
- * -T prints a table for people instead.
+ * gives one line of KTAP. -v shows the verifier's log of each, -t runs one test only, -b those
+ * that say what is to be expected without the module, and -T prints a table for people instead.
  *
  * Exit status: 0 all passed, 1 one or more failed, 2 bad arguments or no test at all.
  */
@@ -31,8 +31,8 @@ struct list {
 };
 
 struct test {
-	const char *file, *prog, *desc, *returns, *repeat, *on, *denied;
-	struct list refused, input, expect, tail_call, with, with_refused, sysctl;
+	const char *file, *prog, *desc, *returns, *repeat, *on, *denied, *flag, *bare_returns;
+	struct list bare_refused, refused, input, expect, tail_call, with, with_refused, sysctl;
 };
 
 /* Where the text behind a tag's name goes */
@@ -43,12 +43,13 @@ static const struct tag {
 } tags[] = {
 #define ONE(field) { #field "=", offsetof(struct test, field), false }
 #define MANY(field) { #field "=", offsetof(struct test, field), true }
-	ONE(desc), ONE(returns), ONE(repeat), ONE(on), ONE(denied),
+	ONE(desc), ONE(returns), ONE(repeat), ONE(on), ONE(denied), ONE(flag), ONE(bare_returns),
+	MANY(bare_refused),
 	MANY(refused), MANY(input), MANY(expect), MANY(tail_call), MANY(with),
 	MANY(with_refused), MANY(sysctl),
 };
 
-static bool verbose, table;
+static bool verbose, table, bare;
 static __u32 returned;
 static char *log_buf;
 static char why[4096];
@@ -221,6 +222,21 @@ static void want_program(struct bpf_program *prog, bool wanted)
 	bpf_program__set_log_buf(prog, log_buf, LOG_SIZE);
 }
 
+/* Set the constant @name */
+static bool set_flag(struct bpf_object *obj, const char *name)
+{
+	struct btf_var_secinfo where;
+	struct bpf_map *map = find_var(obj, name, strlen(name), &where);
+	char data[4096];
+	size_t size;
+
+	if (!map || !bpf_map__initial_value(map, &size) || size > sizeof(data))
+		return fail("no constant %s", name);
+	memcpy(data, bpf_map__initial_value(map, &size), size);
+	data[where.offset] = !bare;
+	return !bpf_map__set_initial_value(map, data, size) || fail("cannot set %s", name);
+}
+
 /* The test's own object, loaded as far as it names programs */
 static struct bpf_object *load_test(const struct test *test)
 {
@@ -231,7 +247,7 @@ static struct bpf_object *load_test(const struct test *test)
 		return NULL;
 	bpf_object__for_each_program(prog, obj)
 		want_program(prog, named(test, bpf_program__name(prog)));
-	if (!bpf_object__load(obj))
+	if ((!test->flag || set_flag(obj, test->flag)) && !bpf_object__load(obj))
 		return obj;
 	bpf_object__close(obj);
 	return NULL;
@@ -421,15 +437,17 @@ int main(int argc, char **argv)
 	const char *only = NULL;
 	int opt, num = 0, failed = 0;
 
-	while ((opt = getopt(argc, argv, "vTt:")) != -1) {
+	while ((opt = getopt(argc, argv, "vTbt:")) != -1) {
 		if (opt == 'v') {
 			verbose = true;
+		} else if (opt == 'b') {
+			bare = true;
 		} else if (opt == 'T') {
 			table = true;
 		} else if (opt == 't') {
 			only = optarg;
 		} else {
-			fprintf(stderr, "usage: runner [-v] [-T] [-t NAME] OBJECT...\n");
+			fprintf(stderr, "usage: runner [-v] [-T] [-b] [-t NAME] OBJECT...\n");
 			return 2;
 		}
 	}
@@ -454,7 +472,12 @@ int main(int argc, char **argv)
 						     bpf_program__name(prog));
 			bool ok;
 
-			if (!test.desc || (only && strcmp(only, test.prog)))
+			if (bare) {
+				test.returns = test.bare_returns;
+				test.refused = test.bare_refused;
+			}
+			if (!test.desc || (only && strcmp(only, test.prog)) ||
+			    (bare && !test.returns && !test.refused.cnt))
 				continue;
 			ok = run_test(&test);
 			failed += !ok;

@@ -37,6 +37,11 @@
 #define __with_refused(text)	__tag("with_refused=" text)
 /* On a program that others are __with(): the function of the test it attaches to */
 #define __on(func)		__tag("on=" #func)
+/* Constant @var is true where there are exceptions (false with runner -b) */
+#define __flag(var)		__tag("flag=" #var)
+/* What runner -b expects instead, where the module isn't loaded */
+#define __bare_returns(value)	__tag("bare_returns=" __text(value))
+#define __bare_refused(text)	__tag("bare_refused=" text)
 /* net.core.bpf_jit_harden / bpf_jit_enable while the test loads and runs */
 #define __sysctl(name, value)	__tag("sysctl=" name "=" __text(value))
 
