@@ -25,7 +25,7 @@ struct bpf_prog_load_opts;
 enum kfunc { KFUNC_THROW, KFUNC_SET_CALLBACK, KFUNC_NEST, KFUNCS };
 
 #define MAX_INSNS 8192
-#define MAX_FUNCS 64
+#define MAX_FUNCS 256	/* BPF's own limit */
 
 struct builder {
 	struct bpf_insn insns[MAX_INSNS];
