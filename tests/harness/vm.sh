@@ -55,7 +55,7 @@ check "a module that does not load" 121 "the module blob did not load \(.+\), so
 
 # --- two machines at once: consoles of their own ---
 
-project=$tmp/project		# for a default console of its own
+project=$tmp/vm-project		# for a default console of its own
 mkdir "$project"
 cp -r "$ROOT/scripts" "$project/"
 consoles=$project/build/vm
