@@ -39,6 +39,8 @@ struct builder {
 	} funcs[MAX_FUNCS];
 	int nr_funcs;
 	bool bare;	/* to be loaded without BTF */
+	/* Called right before the system call that loads the program, and right after it */
+	void (*around_load)(bool before);
 };
 
 /* All abort with a line on stderr when the caller asks for what can't be */
