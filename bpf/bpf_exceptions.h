@@ -10,6 +10,19 @@
  * macros on top of the first. An exception is for what cannot happen: the path
  * that does not throw pays for a compare and a branch not taken, nothing else.
  *
+ *	bpf_throw(), bpf_set_exception_callback()	    the kfuncs
+ *	bpf_assert*()					    assertions
+ *	bpf_tail_call_or_throw(), bpf_throw_returning()	    where the compiler sees no return
+ *	bpf_exceptions_exist()				    kernels without exceptions
+ *	__exception_cb(), __exception_default_{cookie,zero} declaration tags of a program
+ *	bpf_cmp_likely(), bpf_cmp_unlikely()		    compares as written
+ *
+ * Defined before this file is included, BPF_ASSERT_SITES gives each assertion a
+ * throw of its own and BPF_EXCEPTIONS_WEAK makes the kfuncs weak.
+ *
+ * Names of the user's macros don't matter to it, nor which warnings are on:
+ * it uses reserved names only, and is silent.
+ *
  * Needs clang 14 or later at -O1 or higher. The kernel needs the companion
  * patch, CONFIG_BPF_JIT with the JIT on, and the module loaded; the program
  * needs a GPL-compatible licence.
@@ -21,14 +34,31 @@
 #ifndef __BPF_EXCEPTIONS_H__
 #define __BPF_EXCEPTIONS_H__
 
+#if !defined(__clang__)
+#error "bpf_exceptions.h needs clang: gcc can't compile its macros and writes no BTF for kfuncs. Use clang -target bpf -O2 -g"
+#elif __clang_major__ < 14
+#error "bpf_exceptions.h needs clang 14 or later: earlier ones drop declaration tags, and __exception_cb() with them"
+#elif defined(__bpf__) && !defined(__OPTIMIZE__)
+#error "bpf_exceptions.h needs -O1 or higher: at -O0 the verifier can't follow what is asserted. Use -O2"
+#endif
+
 #include <bpf/bpf_helpers.h>
 
 /* ------------------------------- The kfuncs ------------------------------- */
 
+/*
+ * Newer vmlinux.h have these, weak; that is then what they are.
+ */
+#ifdef BPF_EXCEPTIONS_WEAK
+#define __bpf_exceptions_ksym __ksym __weak
+#else
+#define __bpf_exceptions_ksym __ksym
+#endif
+
 /**
  * bpf_throw() - End the program at once
- * @cookie: Any 64-bit value. The exception callback receives it; without a
- *	    callback it is ignored.
+ * @__cookie: Any 64-bit value. The exception callback receives it; without a
+ *	      callback it is ignored.
  *
  * Unwinds every BPF frame up to and including the one of the main program and
  * returns to whoever in the kernel called that program. A program that was tail
@@ -46,12 +76,12 @@
  * Return: Never. The *program* returns what the exception callback returns, or
  *	   0 without one.
  */
-extern void bpf_throw(__u64 cookie) __ksym __attribute__((noreturn));
+extern void bpf_throw(__u64 __cookie) __bpf_exceptions_ksym __attribute__((__noreturn__));
 
 /**
  * bpf_set_exception_callback() - Name what runs once the program has thrown
- * @cb: The callback: a function of this program, static or global, that takes
- *	the cookie of bpf_throw() and returns the program's return value.
+ * @__cb: The callback: a function of this program, static or global, that takes
+ *	  the cookie of bpf_throw() and returns the program's return value.
  *
  * This is a declaration rather than an action: it acts when the verifier sees
  * it and is then erased from the program. Where it stands among the statements
@@ -61,15 +91,15 @@ extern void bpf_throw(__u64 cookie) __ksym __attribute__((noreturn));
  * The verifier refuses the call outside the main program ("can only be called
  * from main prog"), a second call ("can only be called once to set exception
  * callback"), and an argument that is not a function ("expected pointer to
- * func"). What @cb returns must be in the range the program type may return.
- * @cb runs in place of the rest of the program, when the frames above it on the
+ * func"). What @__cb returns must be in the range the program type may return.
+ * @__cb runs in place of the rest of the program, when the frames above it on the
  * stack are gone. It may call helpers and functions, but neither throw nor tail
  * call, and the program may not call it directly.
  *
  * Context: the same as bpf_throw().
  * Return: None.
  */
-extern void bpf_set_exception_callback(int (*cb)(__u64 cookie)) __ksym;
+extern void bpf_set_exception_callback(int (*__cb)(__u64 __cookie)) __bpf_exceptions_ksym;
 
 /* ----------------------------- The assertions ----------------------------- */
 
@@ -131,6 +161,14 @@ extern void bpf_set_exception_callback(int (*cb)(__u64 cookie)) __ksym;
 #define __BPF_ASSERT_EMPTY \
 	"bpf_assert_range: begin is greater than end"
 
+/* Mainline's selftests have simpler ones by these names, in bpf_experimental.h. */
+#ifdef __BPF_EXPERIMENTAL__
+#undef bpf_assert
+#undef bpf_assert_with
+#undef bpf_assert_range
+#undef bpf_assert_range_with
+#endif
+
 #define bpf_assert_eq(LHS, RHS) bpf_assert_eq_value(LHS, RHS, 0)
 #define bpf_assert_ne(LHS, RHS) bpf_assert_ne_value(LHS, RHS, 0)
 #define bpf_assert_lt(LHS, RHS) bpf_assert_lt_value(LHS, RHS, 0)
@@ -138,14 +176,192 @@ extern void bpf_set_exception_callback(int (*cb)(__u64 cookie)) __ksym;
 #define bpf_assert_le(LHS, RHS) bpf_assert_le_value(LHS, RHS, 0)
 #define bpf_assert_ge(LHS, RHS) bpf_assert_ge_value(LHS, RHS, 0)
 
-#define bpf_assert_eq_value(LHS, RHS, VALUE) __bpf_assert_cmp(eq, LHS, RHS, VALUE)
-#define bpf_assert_ne_value(LHS, RHS, VALUE) __bpf_assert_cmp(ne, LHS, RHS, VALUE)
-#define bpf_assert_lt_value(LHS, RHS, VALUE) __bpf_assert_cmp(lt, LHS, RHS, VALUE)
-#define bpf_assert_gt_value(LHS, RHS, VALUE) __bpf_assert_cmp(gt, LHS, RHS, VALUE)
-#define bpf_assert_le_value(LHS, RHS, VALUE) __bpf_assert_cmp(le, LHS, RHS, VALUE)
-#define bpf_assert_ge_value(LHS, RHS, VALUE) __bpf_assert_cmp(ge, LHS, RHS, VALUE)
+#define bpf_assert_eq_value(LHS, RHS, VALUE) __bpf_assert_cmp(__bpf_eq, LHS, RHS, VALUE)
+#define bpf_assert_ne_value(LHS, RHS, VALUE) __bpf_assert_cmp(__bpf_ne, LHS, RHS, VALUE)
+#define bpf_assert_lt_value(LHS, RHS, VALUE) __bpf_assert_cmp(__bpf_lt, LHS, RHS, VALUE)
+#define bpf_assert_gt_value(LHS, RHS, VALUE) __bpf_assert_cmp(__bpf_gt, LHS, RHS, VALUE)
+#define bpf_assert_le_value(LHS, RHS, VALUE) __bpf_assert_cmp(__bpf_le, LHS, RHS, VALUE)
+#define bpf_assert_ge_value(LHS, RHS, VALUE) __bpf_assert_cmp(__bpf_ge, LHS, RHS, VALUE)
 
 #define bpf_assert(COND) bpf_assert_with(COND, 0)
+#define bpf_assert_with(COND, VALUE) __bpf_assert_cond(COND, VALUE)
+
+#define bpf_assert_range(LHS, BEGIN, END) bpf_assert_range_with(LHS, BEGIN, END, 0)
+#define bpf_assert_range_with(LHS, BEGIN, END, VALUE)				\
+	__bpf_assert_between(LHS, BEGIN, END, VALUE)
+
+/* Mainline's names of the _value forms, in 6.7 */
+#define bpf_assert_eq_with(LHS, RHS, VALUE) bpf_assert_eq_value(LHS, RHS, VALUE)
+#define bpf_assert_ne_with(LHS, RHS, VALUE) bpf_assert_ne_value(LHS, RHS, VALUE)
+#define bpf_assert_lt_with(LHS, RHS, VALUE) bpf_assert_lt_value(LHS, RHS, VALUE)
+#define bpf_assert_gt_with(LHS, RHS, VALUE) bpf_assert_gt_value(LHS, RHS, VALUE)
+#define bpf_assert_le_with(LHS, RHS, VALUE) bpf_assert_le_value(LHS, RHS, VALUE)
+#define bpf_assert_ge_with(LHS, RHS, VALUE) bpf_assert_ge_value(LHS, RHS, VALUE)
+
+/* ----------------- Throws where control may come back anyhow -------------- */
+
+/**
+ * DOC: Tail calls and packet loads
+ *
+ *	return bpf_tail_call_or_throw(CTX, MAP, INDEX, COOKIE);
+ *	return bpf_throw_returning(COOKIE);
+ *
+ * A subprogram returns to its caller by ways that the compiler knows nothing of:
+ * bpf_tail_call(), when the target returns, and LD_ABS and LD_IND (llvm.bpf.load.*),
+ * when the packet is too short. If all other ways out of it are throws, the
+ * compiler takes it for a function that never returns and drops what follows its
+ * calls; the verifier refuses such a program. These macros throw as bpf_throw()
+ * does, but the compiler takes them for something that may return.
+ *
+ * bpf_tail_call_or_throw() is bpf_tail_call() and, if that fails, a throw. It
+ * returns from the function that it is used in, with or without a "return" in
+ * front, so what the caller gets is what the target returns. The function has to
+ * return an integer, as the verifier asks of all that tail-call or load like this.
+ *
+ * bpf_throw_returning() is the throw alone, an int whose value the compiler can't
+ * know: what to return in place of a bpf_throw() behind packet loads.
+ *
+ * COOKIE is evaluated once, and only where it is thrown. A throw of this kind has
+ * two instructions more than bpf_throw() in the object and one in the image; the
+ * path that does not throw has none.
+ */
+#define bpf_tail_call_or_throw(CTX, MAP, INDEX, COOKIE)				\
+	__extension__ ({							\
+		__bpf_quiet							\
+		bpf_tail_call(CTX, MAP, INDEX);					\
+		const int __bpf_unknown = bpf_throw_returning(COOKIE);		\
+		__bpf_loud							\
+		__bpf_quiet_conversion						\
+		return __bpf_unknown;						\
+		__bpf_loud							\
+		(_Bool)0;							\
+	})
+#define bpf_throw_returning(COOKIE) __bpf_throw_returning(COOKIE)
+#define __BPF_THROW_COOKIE \
+	"bpf_throw_returning: the cookie must be an integer, bool or enum of at most 64 bits"
+
+/* ------------- Kernels with exceptions, and kernels without them ----------- */
+
+/**
+ * DOC: One object for both
+ *
+ * With BPF_EXCEPTIONS_WEAK defined before this file is included both kfuncs are
+ * weak: the program loads where they are missing, provided that no call of them
+ * is live. bpf_exceptions_exist() is true where bpf_throw() is there. libbpf
+ * knows that when it loads the program, so the verifier removes what doesn't run:
+ *
+ *	if (!bpf_exceptions_exist())
+ *		return TC_ACT_SHOT;
+ *	bpf_assert_lt(len, 1500);
+ *
+ * A newer vmlinux.h declares them weak as well, in either order of inclusion. If
+ * they aren't weak, bpf_exceptions_exist() is refused when compiling.
+ */
+#define bpf_exceptions_exist()							\
+	__extension__ ({							\
+		__bpf_quiet							\
+		_Static_assert(!__builtin_constant_p((void *)bpf_throw != (void *)0),	\
+			       __BPF_EXIST_STRONG);				\
+		__bpf_loud							\
+		(void *)bpf_throw != (void *)0;					\
+	})
+#define __BPF_EXIST_STRONG							\
+	"bpf_exceptions_exist: bpf_throw isn't weak; define BPF_EXCEPTIONS_WEAK before bpf_exceptions.h is included"
+
+/* ------------------------------ Mainline's API ---------------------------- */
+
+/**
+ * DOC: Declaration tags of the main program
+ *
+ *	SEC("tc") __exception_cb(NAME) int main_program(...)
+ *	SEC("tc") __exception_default_cookie int main_program(...)
+ *	SEC("tc") __exception_default_zero int main_program(...)
+ *
+ * __exception_cb() names the exception callback as in mainline, since 6.7: instead
+ * of bpf_set_exception_callback(), not besides. Nothing else in the program may
+ * refer to NAME, so it has to be a global function, or the compiler leaves it out.
+ *
+ * __exception_default_cookie and __exception_default_zero say what a program
+ * without a callback returns when it throws: the cookie, as in mainline, or 0. The
+ * range of return values of the program's type holds for it.
+ *
+ * Tags are in BTF: compile with -g, and load with libbpf 1.3 or later.
+ */
+#ifndef __exception_cb
+#define __exception_cb(name) __attribute__((btf_decl_tag("exception_callback:" #name)))
+#endif
+#define __exception_default_cookie __attribute__((btf_decl_tag("exception_default:cookie")))
+#define __exception_default_zero __attribute__((btf_decl_tag("exception_default:0")))
+
+/**
+ * DOC: Compares
+ *
+ *	bpf_cmp_likely(LHS, OP, RHS)
+ *	bpf_cmp_unlikely(LHS, OP, RHS)
+ *
+ * are conditions, for use in an if or in bpf_assert(): LHS OP RHS with one of
+ * == != < <= > >= for OP. Each compiles to one compare, which the compiler neither
+ * inverts nor merges with another. After a likely one the code goes straight on
+ * where the compare holds, after an unlikely one where it doesn't. LHS alone decides
+ * about signedness, as in the relations above. A constant RHS has to fit LHS's type;
+ * one that isn't constant may have any width if its signedness is that of LHS, and
+ * may be unsigned and narrower than a signed LHS. Each is evaluated once.
+ *
+ * bpf_cmp_unlikely() takes & as well, with a clang whose assembler knows it: 19 does,
+ * 16 doesn't.
+ *
+ * The verifier knows the bound as long as the compiler goes on with the value that
+ * it compared; nothing forces it to. Use a relation if it matters.
+ */
+#define __BPF_CMP_LHS \
+	"bpf_cmp: the left-hand side must be an integer, bool or enum of at most 64 bits"
+#define __BPF_CMP_RHS \
+	"bpf_cmp: the right-hand side must be an integer, bool or enum of at most 64 bits"
+#define __BPF_CMP_FIT \
+	"bpf_cmp: the type of the left-hand side cannot hold this constant"
+#define __BPF_CMP_MIX \
+	"bpf_cmp: one side is signed and the other one is not: cast one of them"
+#define __BPF_CMP_OP \
+	"bpf_cmp: the operator must be == != < <= > or >=, or & in bpf_cmp_unlikely"
+
+#ifndef bpf_cmp_likely
+#define bpf_cmp_likely(LHS, OP, RHS) __bpf_compare(__bpf_unless, 1, LHS, OP, RHS)
+#endif
+#ifndef bpf_cmp_unlikely
+#define bpf_cmp_unlikely(LHS, OP, RHS) __bpf_compare(__bpf_if, 0, LHS, OP, RHS)
+#endif
+
+/* ------------------- From here on: how, not what. Private. ---------------- */
+
+#ifndef __clang__
+/* gcc has been told what is wrong, and isn't to go on about it. */
+#define __bpf_assert_cmp(...) do { } while (0)
+#define __bpf_assert_cond(...) do { } while (0)
+#define __bpf_assert_between(...) do { } while (0)
+#define __bpf_throw_returning(...) 0
+#define __bpf_compare(...) 1
+#define __bpf_quiet
+#define __bpf_quiet_conversion
+#define __bpf_loud
+#else
+
+/*
+ * Between these two the compiler doesn't warn of what the macros can't do without:
+ * names that shadow those of a macro that this one is an argument of, what is newer
+ * than -std= says, and texts as long as an argument. Of an argument's own mistakes
+ * it goes on to warn.
+ */
+#define __bpf_quiet								\
+	_Pragma("clang diagnostic push")					\
+	_Pragma("clang diagnostic ignored \"-Wshadow\"")			\
+	_Pragma("clang diagnostic ignored \"-Wc11-extensions\"")		\
+	_Pragma("clang diagnostic ignored \"-Wgnu-statement-expression\"")	\
+	_Pragma("clang diagnostic ignored \"-Woverlength-strings\"")
+#define __bpf_quiet_conversion							\
+	_Pragma("clang diagnostic push")					\
+	_Pragma("clang diagnostic ignored \"-Wconversion\"")			\
+	_Pragma("clang diagnostic ignored \"-Wsign-conversion\"")
+#define __bpf_loud _Pragma("clang diagnostic pop")
 
 /*
  * COND can't be taken apart, so this is a plain branch. LLVM's BPF back end does
@@ -156,8 +372,9 @@ extern void bpf_set_exception_callback(int (*cb)(__u64 cookie)) __ksym;
  * from being empty, and what follows from being doubled for those who come by
  * that jump, for whom COND is known.
  */
-#define bpf_assert_with(COND, VALUE)						\
+#define __bpf_assert_cond(COND, VALUE)						\
 	do {									\
+		__bpf_quiet							\
 		__label__ __bpf_holds;						\
 		const int __bpf_cond = !!(COND);				\
 		__u64 __bpf_unused;						\
@@ -173,16 +390,16 @@ extern void bpf_set_exception_callback(int (*cb)(__u64 cookie)) __ksym;
 __bpf_holds:									\
 		__asm__("" : "=r"(__bpf_unused) : "i"(__COUNTER__));		\
 		__asm__("" : "=r"(__bpf_unused) : "i"(__COUNTER__));		\
+		__bpf_loud							\
 	} while (0)
-
-#define bpf_assert_range(LHS, BEGIN, END) bpf_assert_range_with(LHS, BEGIN, END, 0)
 
 /*
  * Two relations on one copy of LHS. The copy is const where LHS is not a local
  * variable: there is nothing to hand the bound back to.
  */
-#define bpf_assert_range_with(LHS, BEGIN, END, VALUE)				\
+#define __bpf_assert_between(LHS, BEGIN, END, VALUE)				\
 	do {									\
+		__bpf_quiet							\
 		__bpf_operand(__bpf_whole, LHS, __BPF_ASSERT_LHS);		\
 		__bpf_local(__bpf_whole, LHS);					\
 		__bpf_operand(__bpf_begin, BEGIN, __BPF_ASSERT_RHS);		\
@@ -204,12 +421,11 @@ __bpf_holds:									\
 						  (const __bpf_whole_t *)0))	\
 			__bpf_part = __bpf_whole;				\
 										\
-		__bpf_assert_cmp(from, __bpf_part, __bpf_begin, __bpf_cookie);	\
-		__bpf_assert_cmp(to, __bpf_part, __bpf_end, __bpf_cookie);	\
+		__bpf_assert_cmp(__bpf_from, __bpf_part, __bpf_begin, __bpf_cookie);	\
+		__bpf_assert_cmp(__bpf_to, __bpf_part, __bpf_end, __bpf_cookie);	\
 		__bpf_target(__bpf_whole, LHS) = __bpf_part;			\
+		__bpf_loud							\
 	} while (0)
-
-/* ------------------- From here on: how, not what. Private. ---------------- */
 
 /*
  * The compare is an asm goto. The compiler can neither invert it nor merge it
@@ -233,6 +449,7 @@ __bpf_holds:									\
  */
 #define __bpf_assert_cmp(REL, LHS, RHS, VALUE)					\
 	do {									\
+		__bpf_quiet							\
 		__label__ __bpf_fail;						\
 		__bpf_operand(__bpf_lhs, LHS, __BPF_ASSERT_LHS);		\
 		__bpf_local(__bpf_lhs, LHS);					\
@@ -244,15 +461,15 @@ __bpf_holds:									\
 				__bpf_fits(__bpf_lhs_t,				\
 					   __bpf_constant(__bpf_rhs)),		\
 			__bpf_can_hold = !__bpf_known || !__bpf_fit ||		\
-				!__bpf_never_##REL(__bpf_lhs_t,			\
+				!REL##_never(__bpf_lhs_t,			\
 						   __bpf_constant(__bpf_rhs)),	\
 			__bpf_sign = __bpf_signed(__bpf_lhs_t),			\
 			__bpf_alike = __bpf_known ||				\
 				(__bpf_signed(__bpf_rhs_t) == __bpf_sign &&	\
 				 sizeof(__bpf_rhs_t) <= sizeof(__bpf_lhs_t)),	\
-			__bpf_tie = __bpf_lhs_is_local && __bpf_learn_##REL,	\
+			__bpf_tie = __bpf_lhs_is_local && REL##_learn,	\
 			__bpf_positive = !__bpf_sign || (__bpf_known &&		\
-				__bpf_positive_##REL(__bpf_constant(__bpf_rhs))),\
+				REL##_positive(__bpf_constant(__bpf_rhs))),\
 			__bpf_shift = __bpf_tie && !__bpf_positive ?		\
 				64 - 8 * sizeof(__bpf_lhs_t) : 0,		\
 		};								\
@@ -264,7 +481,7 @@ __bpf_holds:									\
 										\
 		/* Hidden, or a wide constant would become an immediate. */	\
 		__asm__("" : "+r"(__bpf_k));					\
-		__bpf_unless_##REL(						\
+		REL##_unless(						\
 			__bpf_x,						\
 			__bpf_immediate_or(					\
 				__bpf_shifted(REL, __bpf_constant(__bpf_rhs)),	\
@@ -278,6 +495,7 @@ __bpf_holds:									\
 		break;								\
 __bpf_fail:									\
 		__bpf_throw_failed((__u64)__bpf_value);				\
+		__bpf_loud							\
 	} while (0)
 
 /*
@@ -287,57 +505,57 @@ __bpf_fail:									\
  * is an immediate when shifted, too). nudge: see above, in units of the low bits
  * (lt's would overflow for the least of all values: no constant is, by never).
  */
-#define __bpf_unless_eq(x, k)	__bpf_jump("!=", "!=", x, k)
-#define __bpf_unless_ne(x, k)	__bpf_jump("==", "==", x, k)
-#define __bpf_unless_lt(x, k)	__bpf_jump(">=", "s>=", x, k)
-#define __bpf_unless_gt(x, k)	__bpf_jump("<=", "s<=", x, k)
-#define __bpf_unless_le(x, k)	__bpf_jump(">", "s>", x, k)
-#define __bpf_unless_ge(x, k)	__bpf_jump("<", "s<", x, k)
-#define __bpf_unless_from(x, k)	__bpf_unless_ge(x, k)
-#define __bpf_unless_to(x, k)	__bpf_unless_le(x, k)
+#define __bpf_eq_unless(x, k)	__bpf_jump("!=", "!=", x, k)
+#define __bpf_ne_unless(x, k)	__bpf_jump("==", "==", x, k)
+#define __bpf_lt_unless(x, k)	__bpf_jump(">=", "s>=", x, k)
+#define __bpf_gt_unless(x, k)	__bpf_jump("<=", "s<=", x, k)
+#define __bpf_le_unless(x, k)	__bpf_jump(">", "s>", x, k)
+#define __bpf_ge_unless(x, k)	__bpf_jump("<", "s<", x, k)
+#define __bpf_from_unless(x, k)	__bpf_ge_unless(x, k)
+#define __bpf_to_unless(x, k)	__bpf_le_unless(x, k)
 
-#define __bpf_learn_eq		1
-#define __bpf_learn_ne		0
-#define __bpf_learn_lt		1
-#define __bpf_learn_gt		1
-#define __bpf_learn_le		1
-#define __bpf_learn_ge		1
-#define __bpf_learn_from	1
-#define __bpf_learn_to		1
+#define __bpf_eq_learn		1
+#define __bpf_ne_learn		0
+#define __bpf_lt_learn		1
+#define __bpf_gt_learn		1
+#define __bpf_le_learn		1
+#define __bpf_ge_learn		1
+#define __bpf_from_learn	1
+#define __bpf_to_learn		1
 
-#define __bpf_positive_eq(c)	((__s64)(c) >= 0)
-#define __bpf_positive_ne(c)	0
-#define __bpf_positive_lt(c)	0
-#define __bpf_positive_gt(c)	((__s64)(c) >= 0)
-#define __bpf_positive_le(c)	0
-#define __bpf_positive_ge(c)	((__s64)(c) > 0)
-#define __bpf_positive_from(c)	__bpf_from_0_up
-#define __bpf_positive_to(c)	__bpf_from_0_up
+#define __bpf_eq_positive(c)	((__s64)(c) >= 0)
+#define __bpf_ne_positive(c)	0
+#define __bpf_lt_positive(c)	0
+#define __bpf_gt_positive(c)	((__s64)(c) >= 0)
+#define __bpf_le_positive(c)	0
+#define __bpf_ge_positive(c)	((__s64)(c) > 0)
+#define __bpf_from_positive(c)	__bpf_from_0_up
+#define __bpf_to_positive(c)	__bpf_from_0_up
 
-#define __bpf_nudge_eq		0
-#define __bpf_nudge_ne		0
-#define __bpf_nudge_lt		(-__bpf_known)
-#define __bpf_nudge_gt		1
-#define __bpf_nudge_le		0
-#define __bpf_nudge_ge		0
-#define __bpf_nudge_from	0
-#define __bpf_nudge_to		0
+#define __bpf_eq_nudge		0
+#define __bpf_ne_nudge		0
+#define __bpf_lt_nudge		(-__bpf_known)
+#define __bpf_gt_nudge		1
+#define __bpf_le_nudge		0
+#define __bpf_ge_nudge		0
+#define __bpf_from_nudge	0
+#define __bpf_to_nudge		0
 
-#define __bpf_never_eq(t, c)	0
-#define __bpf_never_ne(t, c)	0
-#define __bpf_never_lt(t, c)	((t)(c) == __bpf_min(t))
-#define __bpf_never_gt(t, c)	((t)(c) == __bpf_max(t))
-#define __bpf_never_le(t, c)	0
-#define __bpf_never_ge(t, c)	0
-#define __bpf_never_from(t, c)	0
-#define __bpf_never_to(t, c)	0
+#define __bpf_eq_never(t, c)	0
+#define __bpf_ne_never(t, c)	0
+#define __bpf_lt_never(t, c)	((t)(c) == __bpf_min(t))
+#define __bpf_gt_never(t, c)	((t)(c) == __bpf_max(t))
+#define __bpf_le_never(t, c)	0
+#define __bpf_ge_never(t, c)	0
+#define __bpf_from_never(t, c)	0
+#define __bpf_to_never(t, c)	0
 
 /* The rest of __bpf_assert_cmp(), in terms of its names. */
 
 #define __bpf_low_bits ((1ULL << __bpf_shift) - 1)
 #define __bpf_shifted(REL, rhs)							\
 	(((__u64)(__bpf_lhs_t)(rhs) << __bpf_shift) +				\
-	 __bpf_nudge_##REL * __bpf_low_bits)
+	 (__u64)REL##_nudge * __bpf_low_bits)
 #define __bpf_compared ((__bpf_lhs_t)((__s64)__bpf_x >> __bpf_shift))
 
 #define __bpf_immediate_or(c, reg)						\
@@ -353,19 +571,19 @@ __bpf_fail:									\
 		__u64 __bpf_unused;						\
 										\
 		if (__bpf_tie && __bpf_sign)					\
-			__bpf_asm_goto(signed_op, k, __bpf_tied(x));		\
+			__bpf_asm_goto(signed_op, k, __bpf_tied(x), __bpf_fail);		\
 		else if (__bpf_tie)						\
-			__bpf_asm_goto(unsigned_op, k, __bpf_tied(x));		\
+			__bpf_asm_goto(unsigned_op, k, __bpf_tied(x), __bpf_fail);		\
 		else if (__bpf_sign)						\
-			__bpf_asm_goto(signed_op, k, __bpf_looked_at(x));	\
+			__bpf_asm_goto(signed_op, k, __bpf_looked_at(x), __bpf_fail);	\
 		else								\
-			__bpf_asm_goto(unsigned_op, k, __bpf_looked_at(x));	\
+			__bpf_asm_goto(unsigned_op, k, __bpf_looked_at(x), __bpf_fail);	\
 	} while (0)
-#define __bpf_tied(x) [lhs] "+r"(x) :
-#define __bpf_looked_at(x) "=r"(__bpf_unused) : [lhs] "r"(x),
-#define __bpf_asm_goto(op, k, output_and_input)					\
-	__asm__ goto("if %[lhs] " op " %[rhs] goto %l[__bpf_fail]"		\
-		     : output_and_input [rhs] "ri"(k) : : __bpf_fail)
+#define __bpf_tied(x) [__bpf_l] "+r"(x) :
+#define __bpf_looked_at(x) "=r"(__bpf_unused) : [__bpf_l] "r"(x),
+#define __bpf_asm_goto(op, k, output_and_input, label)				\
+	__asm__ goto("if %[__bpf_l] " op " %[__bpf_r] goto %l[" #label "]"	\
+		     : output_and_input [__bpf_r] "ri"(k) : : label)
 
 /*
  * The throw of a relation. The compiler merges those of a function that throw the
@@ -390,6 +608,102 @@ __bpf_fail:									\
 		__asm__ __volatile__("" : "+r"(__bpf_thrown) : "i"(__COUNTER__));	\
 		bpf_throw(__bpf_thrown);					\
 	} while (0)
+
+/*
+ * A throw, and a branch around it that is never taken. The compiler doesn't know
+ * that: it can't see that the asm makes a 0, nor, after the second one, that what is
+ * returned isn't 0. The verifier knows; it removes the branch, and what only the
+ * branch leads to.
+ */
+#define __bpf_throw_returning(COOKIE)						\
+	__extension__ ({							\
+		__bpf_quiet							\
+		__s64 __bpf_zero;						\
+										\
+		__asm__ __volatile__("%0 = 0" : "=r"(__bpf_zero));		\
+		if (!__bpf_zero) {						\
+			__bpf_operand(__bpf_value, COOKIE, __BPF_THROW_COOKIE);	\
+										\
+			bpf_throw((__u64)__bpf_value);				\
+		}								\
+		__asm__("" : "+r"(__bpf_zero));					\
+		__bpf_loud							\
+		(int)__bpf_zero;						\
+	})
+
+/*
+ * A compare as a condition. JUMP is __bpf_if or __bpf_unless: whether to jump where
+ * it holds or where it doesn't; STRAIGHT is what it is worth if there is no jump.
+ */
+#define __bpf_compare(JUMP, STRAIGHT, LHS, OP, RHS)				\
+	__extension__ ({							\
+		__bpf_quiet							\
+		__label__ __bpf_jumped;						\
+		__bpf_operand(__bpf_lhs, LHS, __BPF_CMP_LHS);			\
+		__bpf_operand(__bpf_rhs, RHS, __BPF_CMP_RHS);			\
+		enum {								\
+			__bpf_known = __builtin_constant_p(__bpf_rhs),		\
+			__bpf_fit = !__bpf_known ||				\
+				__bpf_fits(__bpf_lhs_t,				\
+					   __bpf_constant(__bpf_rhs)),		\
+			__bpf_sign = __bpf_signed(__bpf_lhs_t),			\
+			__bpf_alike = __bpf_known ||				\
+				__bpf_signed(__bpf_rhs_t) == __bpf_sign ||	\
+				(__bpf_sign &&					\
+				 sizeof(__bpf_rhs_t) < sizeof(__bpf_lhs_t)),	\
+			__bpf_is_op = __bpf_folded(JUMP##_has(#OP)),		\
+		};								\
+		_Static_assert(__bpf_fit, __BPF_CMP_FIT);			\
+		_Static_assert(__bpf_alike, __BPF_CMP_MIX);			\
+		_Static_assert(__bpf_is_op, __BPF_CMP_OP);			\
+		const __u64 __bpf_x = (__u64)__bpf_lhs;				\
+		__u64 __bpf_k = (__u64)__bpf_rhs, __bpf_unused;			\
+		_Bool __bpf_result = !(STRAIGHT);				\
+										\
+		__asm__("" : "+r"(__bpf_k));					\
+		if (__bpf_known && (__s64)__bpf_rhs == (int)__bpf_rhs)		\
+			__bpf_k = (__u64)__bpf_rhs;				\
+		JUMP(#OP);							\
+		__bpf_result = (STRAIGHT);					\
+__bpf_jumped:									\
+		__bpf_loud							\
+		__bpf_result;							\
+	})
+
+/* One of all these is left. */
+#define __bpf_if(op)								\
+	do {									\
+		__bpf_if_op(op, "==", "==", "==");				\
+		__bpf_if_op(op, "!=", "!=", "!=");				\
+		__bpf_if_op(op, "<", "<", "s<");				\
+		__bpf_if_op(op, "<=", "<=", "s<=");				\
+		__bpf_if_op(op, ">", ">", "s>");				\
+		__bpf_if_op(op, ">=", ">=", "s>=");				\
+		__bpf_if_op(op, "&", "&", "&");					\
+	} while (0)
+#define __bpf_unless(op)							\
+	do {									\
+		__bpf_if_op(op, "==", "!=", "!=");				\
+		__bpf_if_op(op, "!=", "==", "==");				\
+		__bpf_if_op(op, "<", ">=", "s>=");				\
+		__bpf_if_op(op, "<=", ">", "s>");				\
+		__bpf_if_op(op, ">", "<=", "s<=");				\
+		__bpf_if_op(op, ">=", "<", "s<");				\
+	} while (0)
+#define __bpf_if_op(op, which, unsigned_op, signed_op)				\
+	do {									\
+		if (__bpf_same(op, which) && __bpf_sign)			\
+			__bpf_asm_goto(signed_op, __bpf_k, __bpf_looked_at(__bpf_x),	\
+				       __bpf_jumped);				\
+		else if (__bpf_same(op, which))					\
+			__bpf_asm_goto(unsigned_op, __bpf_k, __bpf_looked_at(__bpf_x),	\
+				       __bpf_jumped);				\
+	} while (0)
+#define __bpf_unless_has(op)							\
+	(__bpf_same(op, "==") || __bpf_same(op, "!=") || __bpf_same(op, "<") ||	\
+	 __bpf_same(op, "<=") || __bpf_same(op, ">") || __bpf_same(op, ">="))
+#define __bpf_if_has(op) (__bpf_unless_has(op) || __bpf_same(op, "&"))
+#define __bpf_same(a, b) (!__builtin_strcmp(a, b))
 
 /* Integers, of all types. */
 
@@ -435,7 +749,7 @@ __bpf_fail:									\
  * work: __builtin_choose_expr() leaves what it chooses an lvalue.
  */
 #define __bpf_local(name, e)							\
-	name##_t name##_spare __attribute__((unused)) = 0;			\
+	name##_t name##_spare __attribute__((__unused__)) = 0;			\
 	const volatile void *const name##_at =					\
 		&__builtin_choose_expr(__bpf_is_variable(name, e), e,		\
 				       name##_spare);				\
@@ -453,10 +767,9 @@ __bpf_fail:									\
 			__bpf_is_name(#e),					\
 			e, (void *)0)) *, name##_t *)
 
-/* Twice, as string functions fold, but make no integer constant expression. */
-#define __bpf_is_name(s)							\
-	(__builtin_constant_p(__bpf_reads_like_name(s)) ?			\
-	 __bpf_reads_like_name(s) : 0)
+/* String functions fold, but make no integer constant expression: hence twice. */
+#define __bpf_is_name(s) __bpf_folded(__bpf_reads_like_name(s))
+#define __bpf_folded(e) (__builtin_constant_p(e) ? (e) : 0)
 #define __bpf_reads_like_name(s)						\
 	(__bpf_parens_around(s) &&						\
 	 !(__bpf_has(s, ' ') || __bpf_has(s, '"') || __bpf_has(s, ',') ||	\
@@ -473,4 +786,5 @@ __bpf_fail:									\
 	  !__builtin_strchr(s, ')')[1]))
 #define __bpf_has(s, c) (__builtin_strchr(s, c) != 0)
 
+#endif /* __clang__ */
 #endif /* __BPF_EXCEPTIONS_H__ */

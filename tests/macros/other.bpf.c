@@ -543,3 +543,206 @@ PROG(no_callback_##name, __test("without a callback: " #assertion) __input(input
 NO_CALLBACK(eq, bpf_assert_eq(x, 5))
 NO_CALLBACK(value, bpf_assert_eq_value(x, 5, 42))
 NO_CALLBACK(condition, bpf_assert(x == 5))
+
+/* Throws behind which control may come back: the compiler has to know */
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PROG_ARRAY);
+	__uint(max_entries, 2);
+	__uint(key_size, 4);
+	__uint(value_size, 4);
+} table SEC(".maps");
+
+u64 after;
+
+SEC("tc") int target_20(struct __sk_buff *ctx)
+{
+	return 20;
+}
+
+SEC("tc") int target_0(struct __sk_buff *ctx)
+{
+	return 0;
+}
+
+__subprog int tail_call_statement(struct __sk_buff *ctx)
+{
+	bpf_tail_call_or_throw(ctx, &table, 0, 42);
+}
+
+__subprog int tail_call_returned(struct __sk_buff *ctx)
+{
+	return bpf_tail_call_or_throw(ctx, &table, 0, 42);
+}
+
+/* What stands behind it counts for nothing, neither for control nor for what is returned. */
+__subprog int tail_call_and_return(struct __sk_buff *ctx)
+{
+	bpf_tail_call_or_throw(ctx, &table, 0, 42);
+	return 5;
+}
+
+__global int tail_call_global(struct __sk_buff *ctx)
+{
+	return bpf_tail_call_or_throw(ctx, &table, 0, 42);
+}
+
+__subprog int tail_call_below(struct __sk_buff *ctx)
+{
+	return tail_call_returned(ctx);
+}
+
+__subprog int tail_call_sometimes(struct __sk_buff *ctx)
+{
+	if (read_input() == 1)
+		return bpf_tail_call_or_throw(ctx, &table, 0, 42);
+	return 8;
+}
+
+__subprog unsigned long tail_call_unsigned(struct __sk_buff *ctx)
+{
+	return bpf_tail_call_or_throw(ctx, &table, 0, 42);
+}
+
+#define TAIL_CALL(name, target, ret, tags, call)				\
+PROG(name, __test(#call ", " #target) tags __input(input, 1) __input(after, 0)	\
+     __expect(after, 1) __returns(ret))						\
+{										\
+	int value = 20;								\
+										\
+	CATCH;									\
+	call;									\
+	after = 1;								\
+	return value ? value + 1 : 99;						\
+}
+#define TO_20 __tail_call(table, 0, target_20)
+#define TO_0 __tail_call(table, 0, target_0)
+TAIL_CALL(tail_statement, target_20, 21, TO_20, value = tail_call_statement(ctx))
+TAIL_CALL(tail_statement_0, target_0, 99, TO_0, value = tail_call_statement(ctx))
+TAIL_CALL(tail_returned, target_20, 21, TO_20, value = tail_call_returned(ctx))
+TAIL_CALL(tail_returned_0, target_0, 99, TO_0, value = tail_call_returned(ctx))
+TAIL_CALL(tail_and_return, target_20, 21, TO_20, value = tail_call_and_return(ctx))
+TAIL_CALL(tail_global, target_20, 21, TO_20, value = tail_call_global(ctx))
+TAIL_CALL(tail_global_0, target_0, 99, TO_0, value = tail_call_global(ctx))
+TAIL_CALL(tail_below, target_20, 21, TO_20, value = tail_call_below(ctx))
+TAIL_CALL(tail_sometimes, target_20, 21, TO_20, value = tail_call_sometimes(ctx))
+TAIL_CALL(tail_unsigned, target_20, 21, TO_20, value = tail_call_unsigned(ctx))
+
+#define TAIL_CALL_FAILS(name, call)						\
+PROG(name##_throws, __test(#call ", nothing to call: throws") __input(input, 1)	\
+     __input(after, 0) __expect(after, 0) __returns(42))			\
+{										\
+	CATCH;									\
+	call;									\
+	after = 1;								\
+	return 6;								\
+}
+TAIL_CALL_FAILS(tail_statement, tail_call_statement(ctx))
+TAIL_CALL_FAILS(tail_returned, tail_call_returned(ctx))
+TAIL_CALL_FAILS(tail_global, tail_call_global(ctx))
+TAIL_CALL_FAILS(tail_below, tail_call_below(ctx))
+TAIL_CALL_FAILS(tail_sometimes, tail_call_sometimes(ctx))
+
+PROG(tail_main, __test("bpf_tail_call_or_throw() in main, target_20") TO_20 __returns(20))
+{
+	CATCH;
+	bpf_tail_call_or_throw(ctx, &table, 0, 42);
+}
+
+PROG(tail_main_throws, __test("bpf_tail_call_or_throw() in main, nothing to call: throws") __returns(42))
+{
+	CATCH;
+	return bpf_tail_call_or_throw(ctx, &table, 0, 42);
+}
+
+unsigned long long load_byte(void *skb, unsigned long long offset) asm("llvm.bpf.load.byte");
+
+/* The packet of a test run is zeros; where it ends, LD_ABS and LD_IND return 0. */
+#define PACKET_LOAD(name, where, ret)						\
+__subprog int name##_or_throw(struct __sk_buff *ctx)				\
+{										\
+	return bpf_throw_returning(load_byte(ctx, where) + 7);			\
+}										\
+PROG(name, __test("bpf_throw_returning() behind a packet load, " #where)	\
+     __input(input, 4000) __returns(ret))					\
+{										\
+	CATCH;									\
+	return name##_or_throw(ctx) + 1;					\
+}
+PACKET_LOAD(ld_abs_inside, 3, 7)
+PACKET_LOAD(ld_abs_outside, 4000, 1)
+PACKET_LOAD(ld_ind_outside, read_input(), 1)
+
+/* Compares */
+
+#define COMPARE(name, type, op, rhs, yes, no)					\
+HOLDS(cmp_##name, #type " " #op " " #rhs ": as in C", yes)			\
+{										\
+	type x = IN(type), y = (type)no;					\
+										\
+	CATCH;									\
+	hide(y);								\
+	if (!bpf_cmp_likely(x, op, rhs) || !bpf_cmp_unlikely(x, op, rhs) ||	\
+	    bpf_cmp_likely(y, op, rhs) || bpf_cmp_unlikely(y, op, rhs))		\
+		return 7;							\
+	bpf_assert(bpf_cmp_likely(x, op, rhs));					\
+	bpf_assert_with(!bpf_cmp_unlikely(y, op, rhs), 42);			\
+	return 6;								\
+}
+COMPARE(eq_u64, u64, ==, 5, 5, 6)
+COMPARE(ne_u64, u64, !=, 5, 6, 5)
+COMPARE(lt_u64, u64, <, 5, 4, 5)
+COMPARE(le_u64, u64, <=, 5, 5, 6)
+COMPARE(gt_u64, u64, >, 5, -1, 5)
+COMPARE(ge_u64, u64, >=, 5, 5, 4)
+COMPARE(lt_s64, s64, <, 5, -6, 5)
+COMPARE(le_s64, s64, <=, -5, -5, -4)
+COMPARE(gt_s64, s64, >, -5, -4, -5)
+COMPARE(ge_s64, s64, >=, -5, -5, -6)
+COMPARE(lt_s32, s32, <, 0, -1, 0)
+COMPARE(eq_s32, s32, ==, -1, -1, 1)
+COMPARE(gt_u32, u32, >, 0x80000000, 0xffffffff, 5)
+COMPARE(lt_u8, u8, <, 200, 199, 200)
+COMPARE(ge_wide, u64, >=, 0x123456789abcdef, 0x123456789abcdef, 0x123456789abcdee)
+COMPARE(lt_variable, s32, <, narrow_limit, -7, 8)
+COMPARE(gt_wider, u32, >, (u64)limit, 9, 8)
+COMPARE(lt_unsigned, s64, <, limit, -1, 8)
+
+HOLDS(cmp_bound, "bpf_cmp_likely(): the bound is known", 7)
+{
+	u64 x = IN(u64);
+
+	CATCH;
+	if (bpf_cmp_likely(x, <, 8))
+		room[x]++;
+	bpf_assert_with(bpf_cmp_likely(x, <=, 7), 42);
+	room[x]++;
+	return 6;
+}
+
+PROG(cmp_once_each, __test("compares evaluate each argument once") __input(calls, 0)
+     __expect(calls, 4) __returns(6))
+{
+	CATCH;
+	return bpf_cmp_likely(count(5), >, count(4)) && bpf_cmp_unlikely(count(3), !=, count(2)) ? 6 : 7;
+}
+
+/* Mainline's names */
+
+#define WITH(name, rel, rhs, yes, no)						\
+THROWS(with_##name, "bpf_assert_" #rel "_with()", no, 42)			\
+{										\
+	u64 x = yes, y = IN(u64);						\
+										\
+	CATCH;									\
+	hide(x);								\
+	bpf_assert_##rel##_with(x, rhs, 43);					\
+	bpf_assert_##rel##_with(y, rhs, 42);					\
+	return 6;								\
+}
+WITH(eq, eq, 5, 5, 6)
+WITH(ne, ne, 5, 6, 5)
+WITH(lt, lt, 5, 4, 5)
+WITH(gt, gt, 5, 6, 5)
+WITH(le, le, 5, 5, 6)
+WITH(ge, ge, 5, 5, 4)
