@@ -324,8 +324,8 @@ static int count_programs(void)
 }
 
 /*
- * It isn't ENOMEM everywhere in 6.1: for want of a state to follow a branch with the verifier says
- * EFAULT, and without memory for an image the kernel tries its interpreter, which can't call kfuncs.
+ * 6.1 does not say ENOMEM each time: without memory for a state to follow a branch, its verifier
+ * says EFAULT; without any for an image it tries its interpreter, which can't call kfuncs.
  */
 static bool denied_for(int err, const char *log)
 {
