@@ -82,8 +82,9 @@ stress: setup ## throws everywhere at once while all that can change changes, fo
 check-kernel-tests: setup ## the kernel's own BPF tests, with the series and without (some twenty minutes)
 	@tests/kernel-tests
 
-check-bases: setup ## apply the series to each 6.1 source in the archive
-	@tests/bases
+check-bases: setup ## the series on each 6.1 source in the archive: it applies, and passes tests on the ends
+	@scripts/setup check
+	@tests/bases run $(if $(RECORD),--record)
 
 steps: setup ## build and boot the kernel after each patch of the series (some twenty minutes)
 	@tests/steps

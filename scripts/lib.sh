@@ -119,6 +119,31 @@ kdir_name() {
 	fi
 }
 
+# source_version TREE: the version of a kernel source, as its Makefile has it.
+source_version() {
+	{ sed -n 's/^\(VERSION\|PATCHLEVEL\|SUBLEVEL\) = //p' "$1/Makefile" 2>/dev/null || true; } | paste -sd.
+}
+
+# other_major VERSION: why the series isn't for it, and what to do; nothing for 6.1.y.
+other_major() {
+	local major minor
+
+	IFS=.- read -r major minor _ <<<"$1"
+	minor=${minor%%[!0-9]*}
+	if [[ -z $minor || $major.$minor == 6.1 ]]; then
+		return
+	elif ((major > 6 || major == 6 && minor >= 7)); then
+		echo "the series is for 6.1.y, and mainline has exceptions of its own since 6.7: use bpf_throw() of that kernel, without series and module"
+	else
+		echo "the series is for 6.1.y, and there is none for this version: use a 6.1.y kernel with the series, or 6.7 or later with mainline's own exceptions"
+	fi
+}
+
+# exports_series KDIR: the kernel in it exports what the series has for the module.
+exports_series() {
+	grep -q $'\tbpf_unwind_revision\t' "$1/Module.symvers" 2>/dev/null
+}
+
 # --- the series: a folder of patches, with a list of them ---------------------------------
 # For scripts that set series, the folder, and scratch, one of their own to work in.
 

@@ -81,6 +81,7 @@ void builder_init(struct builder *b)
 	b->cnt = 0;
 	b->nr_funcs = 0;
 	b->bare = false;
+	b->around_load = NULL;
 	builder_begin(b, builder_func(b, 1, true));
 	b->funcs[0].ctx = true;
 }
@@ -210,7 +211,11 @@ int builder_load_with(struct builder *b, enum bpf_prog_type type,
 		opts.func_info_cnt = b->nr_funcs;
 		opts.func_info_rec_size = sizeof(info[0]);
 	}
+	if (b->around_load)
+		b->around_load(true);
 	fd = bpf_prog_load(type, "built", "GPL", insns, b->cnt, &opts);
+	if (b->around_load)
+		b->around_load(false);
 	close(btf_fd);
 	return fd;
 }

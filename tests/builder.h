@@ -25,7 +25,7 @@ struct bpf_prog_load_opts;
 enum kfunc { KFUNC_THROW, KFUNC_SET_CALLBACK, KFUNC_NEST, KFUNCS };
 
 #define MAX_INSNS 8192
-#define MAX_FUNCS 64
+#define MAX_FUNCS 256	/* BPF's own limit */
 
 struct builder {
 	struct bpf_insn insns[MAX_INSNS];
@@ -39,6 +39,8 @@ struct builder {
 	} funcs[MAX_FUNCS];
 	int nr_funcs;
 	bool bare;	/* to be loaded without BTF */
+	/* Called right before the system call that loads the program, and right after it */
+	void (*around_load)(bool before);
 };
 
 /* All abort with a line on stderr when the caller asks for what can't be */

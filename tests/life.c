@@ -7,7 +7,8 @@
  * Begins and ends without the module. VARIANT says what doesn't fit, the kernel or the file,
  * and the module has to be refused for it: unpatched, revision, no-btf, other-btf. What the
  * kernel's log says is compared as a whole. Or it is no-memory: on a kernel with FAILSLAB, and with
- * bpf_exceptions_test.ko loaded, each allocation of the module's init fails in turn. Prints KTAP.
+ * bpf_exceptions_test.ko loaded, each allocation of the module's init fails in turn, and each of
+ * the load of a program that throws. Prints KTAP.
  *
  * Exit status: 0 all passed, 1 one or more failed, 2 cannot begin.
  */
@@ -15,7 +16,9 @@
 #include <fcntl.h>
 #include <stdbool.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/klog.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 #include <bpf/bpf.h>
@@ -65,13 +68,18 @@ static int load_prog(void)
 	return builder_load(&b, BPF_PROG_TYPE_XDP, NULL, 0);
 }
 
-static bool throws(int fd)
+static bool returns(int fd, __u32 expected)
 {
 	char packet[64] = {};
 	LIBBPF_OPTS(bpf_test_run_opts, opts, .data_in = packet, .data_size_in = sizeof(packet),
 		    .retval = 1);
 
-	return !bpf_prog_test_run_opts(fd, &opts) && opts.retval == 0;
+	return !bpf_prog_test_run_opts(fd, &opts) && opts.retval == expected;
+}
+
+static bool throws(int fd)
+{
+	return returns(fd, 0);
 }
 
 #define LOG_SIZE (1 << 18)
@@ -216,7 +224,7 @@ static int read_number(const char *file)
 
 #define FAILSLAB "/sys/kernel/debug/failslab/"
 #define FAIL_NTH "/sys/module/bpf_exceptions_test/parameters/fail_nth"
-#define MOST_ALLOCATIONS 1000
+#define MOST_ALLOCATIONS 5000
 
 /* What the module says of those that are its own */
 static const char *const no_memory[] = {
@@ -252,6 +260,132 @@ static void starves(void)
 	test(load_throw_unload(), "... and afterwards it loads, and a program throws");
 }
 
+/* For the load's own system call: which allocation fails; afterwards 0, if it did */
+static int fail_nth_fd, fail_nth;
+
+static void starve(bool before)
+{
+	int err = errno, len;
+	char number[16];
+
+	len = snprintf(number, sizeof(number), "%d", before ? fail_nth : 0);
+	if (!before) {
+		char left[16] = {};
+
+		fail_nth = pread(fail_nth_fd, left, sizeof(left) - 1, 0) > 0 ? atoi(left) : -1;
+	}
+	if (pwrite(fail_nth_fd, number, len, 0) != len)
+		fail_nth = -1;
+	errno = err;
+}
+
+/* main -> func1 -> func2, which throws 7; a callback returns the cookie */
+static int load_deep_prog(char *log, int size)
+{
+	int callback, funcs[2];
+
+	builder_init(&b);
+	callback = builder_func(&b, 1, false);
+	for (int i = 0; i < 2; i++)
+		funcs[i] = builder_func(&b, 1, false);
+	builder_load_func(&b, BPF_REG_1, callback);
+	builder_call_kfunc(&b, KFUNC_SET_CALLBACK);
+	builder_emit(&b, MOV_IMM(BPF_REG_1, 7));
+	builder_call(&b, funcs[0]);
+	builder_emit(&b, EXIT());
+	builder_begin(&b, funcs[0]);
+	builder_emit(&b, MOV_REG(BPF_REG_6, BPF_REG_1));
+	builder_emit(&b, STORE_REG(BPF_REG_10, -8, BPF_REG_6));
+	builder_call(&b, funcs[1]);
+	builder_emit(&b, MOV_REG(BPF_REG_0, BPF_REG_6));
+	builder_emit(&b, EXIT());
+	builder_begin(&b, funcs[1]);
+	builder_emit(&b, MOV_REG(BPF_REG_7, BPF_REG_1));
+	builder_emit(&b, CALL_HELPER(BPF_FUNC_get_prandom_u32));
+	builder_emit(&b, JUMP_IMM(BPF_JEQ, BPF_REG_0, 0, 2)); /* once in 4 billion */
+	builder_emit(&b, MOV_REG(BPF_REG_1, BPF_REG_7));
+	builder_call_kfunc(&b, KFUNC_THROW);
+	builder_emit(&b, EXIT());
+	builder_begin(&b, callback);
+	builder_emit(&b, MOV_REG(BPF_REG_0, BPF_REG_1));
+	builder_emit(&b, EXIT());
+	b.around_load = starve;
+	return builder_load(&b, BPF_PROG_TYPE_XDP, log, size);
+}
+
+static int count_programs(void)
+{
+	__u32 id = 0;
+	int cnt = 0;
+
+	while (!bpf_prog_get_next_id(id, &id))
+		cnt++;
+	return cnt;
+}
+
+/*
+ * 6.1 does not say ENOMEM each time: without memory for a state to follow a branch, its verifier
+ * says EFAULT; without any for an image it tries its interpreter, which can't call kfuncs.
+ */
+static bool denied_for(int err, const char *log)
+{
+	return err == ENOMEM || (err == EFAULT && !strstr(log, "internal error")) ||
+	       (err == EINVAL && strstr(log, "calling kernel functions are not allowed in non-JITed programs"));
+}
+
+/* What vmalloc() says when it fails is expected, and kept off the console; this wouldn't be */
+static bool kernel_complains(void)
+{
+	const char *text = log_text();
+
+	return strstr(text, "WARNING:") || strstr(text, "BUG:") || strstr(text, "UBSAN:");
+}
+
+static void program_starves(void)
+{
+	static char log[1 << 16];
+	int fd, err = 0, nth = 0, denied = 0, no_memory = 0, no_image = 0, programs;
+	bool ok, more = true;
+
+	fail_nth_fd = open("/proc/self/fail-nth", O_RDWR);
+	builder_forget();
+	ok = fail_nth_fd >= 0 && !load_module();
+	/* what is allocated once for all loads is there then, the pages that this uses among it */
+	fd = ok ? load_deep_prog(log, sizeof(log)) : -1;
+	ok = fd >= 0 && returns(fd, 7);
+	close(fd);
+	programs = count_programs();
+	klogctl(8, NULL, 4); /* errors, and what is worse */
+	while (ok && more && nth < MOST_ALLOCATIONS) {
+		clear_log();
+		log[0] = 0;
+		fail_nth = ++nth;
+		fd = load_deep_prog(log, sizeof(log));
+		err = fd < 0 ? errno : 0;
+		more = fail_nth == 0;
+		denied += !!err;
+		no_memory += err == ENOMEM;
+		no_image += err == EINVAL;
+		/* it can do without some */
+		ok = fail_nth >= 0 && (err ? denied_for(err, log) : returns(fd, 7));
+		close(fd);
+		ok = ok && count_programs() == programs && !kernel_complains();
+	}
+	klogctl(8, NULL, 7);
+	if (!ok)
+		printf("# allocation %d: error %d of the load: %s; the kernel said: %s\n", nth, err, log, log_text());
+	printf("# %d allocations, %d of them needed, %d for the image; %d times ENOMEM\n", nth - 1, denied,
+	       no_image, no_memory);
+	test(ok && !more && no_memory && no_image,
+	     "memory fails at each allocation of the load of a program that throws: no program is left, or it does without");
+	fail_nth = 0;
+	fd = load_deep_prog(log, sizeof(log));
+	test(fd >= 0 && returns(fd, 7), "... and afterwards it loads, and throws");
+	close(fd);
+	test(!unload_soon(), "... and nothing of them holds the module");
+	close(fail_nth_fd);
+}
+
 int main(int argc, char **argv)
 {
 	size_t cnt = sizeof(variants) / sizeof(variants[0]);
@@ -264,6 +398,7 @@ int main(int argc, char **argv)
 	printf("KTAP version 1\n");
 	if (argc == 3 && !strcmp(argv[2], "no-memory")) {
 		starves();
+		program_starves();
 	} else if (argc == 3 && *argv[2]) {
 		const struct variant *variant = variants;
 

@@ -266,6 +266,121 @@ static bool many_programs(void)
 	return ok;
 }
 
+/* The cookie is what it returns */
+static void return_cookie(int callback)
+{
+	builder_begin(&b, callback);
+	builder_emit(&b, MOV_REG(BPF_REG_0, BPF_REG_1));
+	builder_emit(&b, EXIT());
+}
+
+enum { MOST_FUNCS = 256, BY_ANOTHER = 256, RETURN = 512 };
+
+/* Throws its argument, by a call of @thrower above 255; returns it above 511 */
+static void emit_numbered(int func, int thrower)
+{
+	builder_begin(&b, func);
+	if (func % 2)
+		builder_emit(&b, MOV_REG(BPF_REG_6, BPF_REG_1));
+	builder_emit(&b, STORE_REG(BPF_REG_10, -8, BPF_REG_1));
+	builder_emit(&b, JUMP_IMM(BPF_JGE, BPF_REG_1, RETURN, 3));
+	builder_emit(&b, JUMP_IMM(BPF_JGE, BPF_REG_1, BY_ANOTHER, 1));
+	builder_call_kfunc(&b, KFUNC_THROW);
+	builder_call(&b, thrower);
+	builder_emit(&b, LOAD(BPF_REG_0, BPF_REG_10, -8));
+	builder_emit(&b, EXIT());
+}
+
+/* R6 is the value in @map, and the function of the number in its low byte gets it */
+static void emit_choice(int map, int callback, int thrower)
+{
+	builder_emit(&b, STORE_IMM(BPF_REG_10, -8, 0));
+	builder_emit(&b, MOV_REG(BPF_REG_2, BPF_REG_10));
+	builder_emit(&b, ALU_IMM(BPF_ADD, BPF_REG_2, -8));
+	builder_load_map(&b, BPF_REG_1, map);
+	builder_emit(&b, CALL_HELPER(BPF_FUNC_map_lookup_elem));
+	builder_emit(&b, JUMP_IMM(BPF_JNE, BPF_REG_0, 0, 1));
+	builder_emit(&b, EXIT());
+	builder_emit(&b, LOAD(BPF_REG_6, BPF_REG_0, 0));
+	builder_emit(&b, MOV_REG(BPF_REG_7, BPF_REG_6));
+	builder_emit(&b, ALU_IMM(BPF_AND, BPF_REG_7, 255));
+	for (int i = 1; i < MOST_FUNCS; i++) {
+		if (i == callback || i == thrower)
+			continue;
+		builder_emit(&b, JUMP_IMM(BPF_JNE, BPF_REG_7, i, 3));
+		builder_emit(&b, MOV_REG(BPF_REG_1, BPF_REG_6));
+		builder_call(&b, i);
+		builder_emit(&b, EXIT());
+	}
+	builder_emit(&b, MOV_IMM(BPF_REG_0, -1));
+	builder_emit(&b, EXIT());
+}
+
+/* The last function that isn't the callback */
+static int thrower_of(int callback)
+{
+	return callback == MOST_FUNCS - 1 ? callback - 1 : MOST_FUNCS - 1;
+}
+
+/* As many functions as BPF allows, @callback among them unless that is 0 */
+static int load_most_functions(int map, int callback)
+{
+	int thrower = thrower_of(callback);
+
+	builder_init(&b);
+	for (int i = 1; i < MOST_FUNCS; i++)
+		builder_func(&b, 1, false);
+	if (callback) {
+		builder_load_func(&b, BPF_REG_1, callback);
+		builder_call_kfunc(&b, KFUNC_SET_CALLBACK);
+	}
+	emit_choice(map, callback, thrower);
+	for (int i = 1; i < MOST_FUNCS; i++) {
+		if (i == callback) {
+			return_cookie(callback);
+		} else if (i == thrower) {
+			builder_begin(&b, thrower);
+			builder_call_kfunc(&b, KFUNC_THROW);
+		} else {
+			emit_numbered(i, thrower);
+		}
+	}
+	return builder_load(&b, BPF_PROG_TYPE_XDP, NULL, 0);
+}
+
+static bool run_with(int fd, int map, __u64 value, __u64 expected)
+{
+	struct test_run run = { .prog_fd = fd };
+	int zero = 0;
+
+	if (bpf_map_update_elem(map, &zero, &value, 0) || ioctl(device, TEST_RUN, &run))
+		return fail("cannot run: %s", strerror(errno));
+	return (run.ret == expected && !run.bad) ||
+	       fail("%llu: returned %u, expected %llu; bad registers %#x", value, run.ret, expected, run.bad);
+}
+
+/* Each throws, calls what throws, and returns: so does the one that comes last in the table */
+static bool most_functions(int callback)
+{
+	int map = bpf_map_create(BPF_MAP_TYPE_ARRAY, "choice", sizeof(int), sizeof(__u64), 1, NULL);
+	int fd = load_most_functions(map, callback);
+	bool ok = fd >= 0 || fail("did not load: %s", strerror(errno));
+
+	for (__u64 i = 1; ok && i < MOST_FUNCS; i++) {
+		if ((int)i == callback || (int)i == thrower_of(callback))
+			continue;
+		ok = run_with(fd, map, i, callback ? i : 0) &&
+		     run_with(fd, map, i + BY_ANOTHER, callback ? i + BY_ANOTHER : 0) &&
+		     run_with(fd, map, i + RETURN, i + RETURN);
+	}
+	close(fd);
+	close(map);
+	return ok;
+}
+
+static bool most_functions_bare(void) { return most_functions(0); }
+static bool most_functions_callback(void) { return most_functions(1) && most_functions(MOST_FUNCS - 1); }
+
 /* Refused by the kernel as ever, but only after find_noreturn_calls() has seen it */
 static bool truncated_ldimm64(void)
 {
@@ -499,14 +614,6 @@ static void throw_7(void)
 	builder_call_kfunc(&b, KFUNC_THROW);
 }
 
-/* The cookie is what it returns */
-static void return_cookie(int callback)
-{
-	builder_begin(&b, callback);
-	builder_emit(&b, MOV_REG(BPF_REG_0, BPF_REG_1));
-	builder_emit(&b, EXIT());
-}
-
 static bool refused_with(int fd, const char *said)
 {
 	if (fd >= 0) {
@@ -603,6 +710,41 @@ static bool speculative_callback(void)
 	return in_child_without_perfmon(load_unseen_callback);
 }
 
+static bool image_is_shown(int fd, bool expected)
+{
+	static char image[1 << 12];
+	struct bpf_prog_info info = { .jited_prog_insns = (__u64)(unsigned long)image,
+				      .jited_prog_len = sizeof(image) };
+	__u32 len = sizeof(info);
+
+	if (fd < 0 || bpf_obj_get_info_by_fd(fd, &info, &len))
+		return fail("cannot look at it: %s", strerror(errno));
+	return !!info.jited_prog_insns == expected ||
+	       fail("the image is %s", expected ? "hidden" : "shown");
+}
+
+static int shown_fd;
+
+/* It's whoever has opened the file descriptor that counts, and the child has no CAP_SYSLOG */
+static bool image_hidden_in_child(void)
+{
+	int fd = nest_prog(false, true, 5);
+	bool ok = image_is_shown(shown_fd, true) && image_is_shown(fd, false);
+
+	close(fd);
+	return ok;
+}
+
+static bool image_hidden(void)
+{
+	bool ok;
+
+	shown_fd = nest_prog(false, true, 5);
+	ok = in_child_without_perfmon(image_hidden_in_child);
+	close(shown_fd);
+	return ok;
+}
+
 static const struct {
 	bool (*run)(void);
 	const char *name, *desc;
@@ -613,6 +755,8 @@ static const struct {
 	{ trampoline_freed, "trampoline_freed", "after 10,000 throws through an fexit trampoline its image is freed" },
 	{ trampoline_detached, "trampoline_detached", "fexit attached and detached 100 times while another CPU throws" },
 	{ truncated_ldimm64, "truncated_ldimm64", "programs that end in half of a 64-bit load are refused" },
+	{ most_functions_bare, "most_functions", "256 functions, each of which throws, calls what throws, and returns" },
+	{ most_functions_callback, "most_functions_callback", "the same with a callback, that comes first, or last" },
 	{ long_chain, "long_chain", "64 subprograms in a chain are too many, and refused for that" },
 	{ reference_dropped, "reference_dropped", "the last reference goes while the program runs, then it throws (pitfall 11)" },
 	{ struct_ops_throws, "struct_ops", "a struct_ops program throws, the connection is made" },
@@ -623,6 +767,7 @@ static const struct {
 	{ speculative_callback, "speculative_callback", "a callback is set where only speculation gets, it counts once" },
 	{ unseen_callback_bare, "unseen_callback_bare", "a callback is set where the verifier doesn't get, without func_info: refused" },
 	{ unseen_callback_in_subprog, "unseen_callback_in_subprog", "a callback is set in a subprogram where the verifier doesn't get: refused" },
+	{ image_hidden, "image_hidden", "who may not see the kernel's addresses isn't shown the table's, in an image" },
 	{ throws_counted, "throws_counted", "fdinfo counts the throws of a program that has some" },
 	{ many_programs, "many_programs", "3,000 programs that throw" },
 };

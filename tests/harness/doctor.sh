@@ -65,6 +65,46 @@ lacking unbuilt Module.symvers
 grep -v bpf_unwind_revision "$KERNEL/build/Module.symvers" >"$tmp/unbuilt/build/Module.symvers"
 check "a kernel built without it" 1 "1 missing" "$doctor" "$tmp/unbuilt"
 holds "a kernel built without it: what to do" says "^MISSING  the series: .*was built without it"
+cp "$KERNEL/build/.config" "$tmp/trimmed.config"
+echo "CONFIG_TRIM_UNUSED_KSYMS=y" >>"$tmp/trimmed.config"
+lacking trimmed Module.symvers .config
+cp "$tmp/unbuilt/build/Module.symvers" "$tmp/trimmed/build/"
+cp "$tmp/trimmed.config" "$tmp/trimmed/build/.config"
+check "a kernel that trims its exports" 1 "1 missing" "$doctor" "$tmp/trimmed"
+holds "a kernel that trims its exports: the right reason" \
+	says "^MISSING  the series' exports: CONFIG_TRIM_UNUSED_KSYMS is on, .*; turn it off"
+check "a kernel that trims its exports: no module" 1 "has CONFIG_TRIM_UNUSED_KSYMS on, .*; turn it off" \
+	"$project/scripts/module" "$tmp/trimmed/build"
+lacking listed .config
+cp "$tmp/trimmed.config" "$tmp/listed/build/.config"
+check "a kernel that trims, but not these: a note" 0 "all there" "$doctor" "$tmp/listed"
+holds "a kernel that trims, but not these: what it takes" says "^note .*CONFIG_TRIM_UNUSED_KSYMS is on: .*WHITELIST"
+
+# another NAME PATCHLEVEL: a build directory of that version, without the series
+another() {
+	lacking "$1" source include Makefile
+	mkdir -p "$tmp/$1/build/"{include/config,source/include}
+	ln -s "$KERNEL/build/include/generated" "$tmp/$1/build/include/generated"
+	printf 'VERSION = %d\nPATCHLEVEL = %d\nSUBLEVEL = 7\n' "${2%.*}" "${2#*.}" >"$tmp/$1/build/source/Makefile"
+	cp "$tmp/$1/build/source/Makefile" "$tmp/$1/build/"
+	echo "$2.7-test" >"$tmp/$1/build/include/config/kernel.release"
+}
+
+# version, what there is to use instead
+for row in "6.12 mainline has exceptions of its own since 6.7: use bpf_throw" \
+	"5.10 there is none for this version: use a 6.1.y kernel with the series, or 6.7 or later"; do
+	version=${row%% *}
+	another "v$version" "$version"
+	check "$version" 1 "1 missing" "$doctor" "$tmp/v$version"
+	holds "$version: what to do" says "^MISSING  a kernel for the series: this is $version.7-test, .*${row#* }"
+	holds "$version: nothing else" test "$(wc -l <"$tmp/out")" = 1
+	check "$version, to build for: what to do" 1 "1 missing" "$doctor" --build "$tmp/v$version/build"
+	rm "$tmp/v$version/build/include/config/kernel.release"
+	check "$version, not built: what to do" 1 "1 missing" "$doctor" "$tmp/v$version"
+	holds "$version, not built: which" says "^MISSING  a kernel for the series: this is $version.7, "
+	check "$version: no module" 1 "is $version.7, .*${row#* }" "$project/scripts/module" "$tmp/v$version/build"
+done
+
 sed -i 's/^#if BPF_UNWIND_REVISION != .*/#if BPF_UNWIND_REVISION != 999/' "$project/module/unwind.h"
 check "another revision" 1 "1 missing" "$doctor" "$KERNEL"
 holds "another revision: which" says "^MISSING  the series: .*revision [0-9]+ of it, the module is for 999"
@@ -135,7 +175,8 @@ check "no directory" 2 "there is no directory /nosuch" "$doctor" /nosuch
 check "two of them" 2 "unknown argument" "$doctor" "$KERNEL" "$KERNEL"
 "$doctor" >"$tmp/out" 2>/dev/null || true
 holds "the running kernel: its series" says "(ok|MISSING) .*series"
-holds "the running kernel: its JIT" says "(ok|MISSING) .*JIT"
+holds "the running kernel: its JIT, or that it is of another version" \
+	says "(ok|MISSING) .*JIT|MISSING  a kernel for the series: this is $(uname -r | sed 's/[+.]/\\&/g'), "
 
 # the running kernel, where it is a patched one
 in_machine() {
@@ -151,6 +192,12 @@ check "in the machine, JIT off, no module" 1 "2 missing" \
 	in_machine --no-module -- sh -c 'echo 0 >/proc/sys/net/core/bpf_jit_enable; exec bash project/scripts/doctor'
 holds "in the machine, JIT off: what to do" says "^MISSING  the JIT: .*sysctl net.core.bpf_jit_enable=1"
 holds "in the machine, no module: said" says "^note .*the module isn't loaded"
+
+check "in the machine, CAP_BPF without CAP_SYS_ADMIN: a note" 0 "all there" \
+	in_machine --module "$module" --with "$(type -P setpriv)" -- \
+	/work/setpriv --bounding-set -all,+bpf -- bash project/scripts/doctor
+holds "in the machine, CAP_BPF without CAP_SYS_ADMIN: what it takes" \
+	says "^note .*CAP_BPF without CAP_SYS_ADMIN: .*load programs that throw with both"
 
 # --- a module for headers without vmlinux, as packages have them ---
 

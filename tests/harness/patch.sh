@@ -172,6 +172,10 @@ check "git, in it but not as its commits" 1 "no commits that are the series'" "$
 
 # --- bad input ---
 
+plain newer
+sed -i 's/^PATCHLEVEL = 1$/PATCHLEVEL = 12/' "$tmp/newer/Makefile"
+check "a later major version" 1 "newer is Linux 6.12.[0-9]+, the series is for 6.1.y, and mainline has exceptions of its own" \
+	"$patch" "$tmp/newer"
 check "no tree" 1 "which tree\? .* make patch KSRC=DIR" "$patch"
 check "no tree to take it out of" 1 "which tree\? .* make unpatch KSRC=DIR" "$patch" --reverse
 check "no source tree" 1 "not a kernel source tree" "$patch" "$tmp"

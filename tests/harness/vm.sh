@@ -53,6 +53,47 @@ check "a splat that is allowed" 0 "" vm --allow "PID: 1 at x" -- sh -c 'echo "WA
 check "a module that does not load" 121 "the module blob did not load \(.+\), so the command was not run" \
 	vm --insmod "$tmp/folder/blob" -- true
 
+# --- two machines at once: consoles of their own ---
+
+project=$tmp/vm-project		# for a default console of its own
+mkdir "$project"
+cp -r "$ROOT/scripts" "$project/"
+consoles=$project/build/vm
+
+# other_machine FILE OPTION...: starts one, and waits until it is up
+other_machine() {
+	"$project/scripts/vm" --kernel "$KERNEL" --no-module "${@:2}" -- \
+		sh -c 'echo "the first machine" >/dev/kmsg; echo up; sleep 100' >"$1" 2>&1 &
+	other=$!
+	until grep -q up "$1" || ! kill -0 "$other" 2>/dev/null; do sleep 0.1; done
+}
+
+default_vm() {
+	exec "$project/scripts/vm" --kernel "$KERNEL" --no-module "$@"
+}
+
+other_machine "$tmp/other"
+check "a second machine panics" 125 "the whole console is in $consoles/console-2.log" \
+	default_vm -- sh -c 'echo "the second machine" >/dev/kmsg; echo c >/proc/sysrq-trigger'
+holds "a second machine: it is said where its console goes" \
+	grep -q "another machine has $consoles/console.log; this one's console goes to $consoles/console-2.log" "$tmp/err"
+kill "$other"
+wait "$other" || true
+holds "the first machine's console is its own" grep -q "the first machine" "$consoles/console.log"
+holds "the second machine's console is its own" grep -q "the second machine" "$consoles/console-2.log"
+holds "neither has the other's" bash -c '! grep -l "the second machine" "$0" && ! grep -l "the first machine" "$1"' \
+	"$consoles/console.log" "$consoles/console-2.log"
+check "a machine alone has the usual console again" 0 "" default_vm -- sh -c 'echo "alone" >/dev/kmsg'
+holds "a machine alone: its console" bash -c '[[ ! -s $0 ]] && grep -q alone "$1"' "$tmp/err" "$consoles/console.log"
+other_machine "$tmp/other" --console "$tmp/shared"
+check "a second machine with the same console" 122 "another machine's console goes to $tmp/shared, .*--console FILE" \
+	default_vm --console "$tmp/shared" -- true
+kill "$other"
+wait "$other" || true
+holds "a second machine with the same console: it is the first one's" grep -q "the first machine" "$tmp/shared"
+check "a console that is no file" 0 "" default_vm --console /dev/null -- true
+holds "a console that is no file stays what it is" test -c /dev/null
+
 # --- bad input ---
 
 check "unknown option" 122 "unknown argument '--nosuch'" vm --nosuch
@@ -62,5 +103,7 @@ check "no kernel there" 122 "there is no kernel in /nosuch" vm --kernel /nosuch 
 check "nothing to bring" 122 "--with /nosuch: it isn't there" vm --with /nosuch -- true
 check "two of one name" 122 "there is a blob already" vm --with "$tmp/folder/blob" --with "$tmp/folder/blob" -- true
 check "no module there" 122 "there is no module /nosuch.ko" vm --insmod /nosuch.ko -- true
+check "no folder for the console" 122 "can't go to /proc/nosuch/console, .*another --console FILE" \
+	vm --console /proc/nosuch/console -- true
 check "an interactive shell without a terminal" 122 "takes a terminal" vm
 check "QEMU refuses" 122 "QEMU did not run" vm --cpu nosuch -- true
