@@ -198,7 +198,8 @@ $(tool): $(addprefix bpf/tools/,bpfthrow.c prog.c trace.c prog.h trace.h) | $(BU
 $(BUILD)/samples/samples: bpf/samples/samples.c | $(BUILD)/samples
 	$(link)
 
-$(BUILD)/tests/trace: tests/trace/trace.c bpf/tools/trace.c bpf/tools/trace.h tests/kmod/test.h | $(BUILD)/tests
+$(BUILD)/tests/trace: $(addprefix tests/trace/,trace.c stack.c trace.h) bpf/tools/trace.c bpf/tools/trace.h \
+		tests/kmod/test.h | $(BUILD)/tests
 	$(link)
 
 $(BUILD)/tests/runner: tests/runner.c | $(BUILD)/tests

@@ -9,6 +9,7 @@
 #include <linux/btf.h>
 #include <linux/btf_ids.h>
 #include <linux/module.h>
+#include "report.h"
 #include "unwind.h"
 
 /*
@@ -102,6 +103,7 @@ static int __init bpf_exceptions_init(void)
 {
 	int i, err;
 
+	bpf_exceptions_report_init();
 	err = check_kernel();
 #ifdef KF_RET_COOKIE
 	if (return_cookie)

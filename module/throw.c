@@ -93,6 +93,25 @@ asm(".pushsection .text, \"ax\"\n\t"
 
 NOKPROBE_SYMBOL(bpf_throw_code);
 
+/*
+ * Where a throw lands if somebody wants to know what the callback returns: as the main program's
+ * caller would call it, but with the cookie in rdi and struct landing's other word in rax. Once
+ * the frames are gone there is no other place to keep things than registers. What else C gets is
+ * where the return address is. It needs no more than this of the stack: the kernel's C does
+ * with 8 bytes of alignment.
+ */
+asm(".pushsection .text, \"ax\"\n\t"
+	".p2align 4\n\t"
+	".globl bpf_exceptions_callback\n\t"
+	".type bpf_exceptions_callback, @function\n"
+	"bpf_exceptions_callback:\n\t"
+	ASM_ENDBR
+	"mov %rax, %rsi\n\t"
+	"mov %rsp, %rdx\n\t"
+	"jmp bpf_exceptions_call_callback\n\t"
+	".size bpf_exceptions_callback, . - bpf_exceptions_callback\n\t"
+	".popsection");
+
 /**
  * bpf_set_exception_callback() - name the program's exception callback
  * @cb: static or global function of the program, int cb(u64 cookie)

@@ -9,15 +9,22 @@
 #include <linux/filter.h>
 #include <linux/preempt.h>
 #include <linux/tracepoint.h>
+#include "report.h"
 #include "unwind.h"
 
-/**
- * bpf_throw - bpf_exceptions:bpf_throw, a program has thrown
+/* Not kernel-doc's kind of comments: it knows TRACE_EVENT(), but not TRACE_EVENT_FN() */
+
+/*
+ * bpf_throw - bpf_exceptions:bpf_throw, a program throws
  * @aux: the program's
  * @cookie: what it threw
  * @trail: through which calls
- * @callback: whether there is an exception callback, which has run by now
- * @ret: what the program returns
+ * @callback: whether there is an exception callback, which runs next
+ * @ret: what the program returns, if not
+ * @key: that of the bpf_exception_callback which says what it returns, if so
+ *
+ * The frames of the program are still there, with all functions from the one that throws on, and
+ * a stack trace shows them.
  *
  * Places are "function+offset": number of the function in the program, and the offset of
  * the return address in its JITed image; of the throw first, then of the calls up to the
@@ -27,13 +34,14 @@
  * What prints it is written for perf and trace-cmd, too. These know no %c, and no expression
  * for the length of an array.
  */
-TRACE_EVENT(bpf_throw,
+TRACE_EVENT_FN(bpf_throw,
 	TP_PROTO(const struct bpf_prog_aux *aux, u64 cookie, const struct trail *trail,
-		 bool callback, u64 ret),
-	TP_ARGS(aux, cookie, trail, callback, ret),
+		 bool callback, u64 ret, u64 key),
+	TP_ARGS(aux, cookie, trail, callback, ret, key),
 	TP_STRUCT__entry(
 		__field(u64, cookie)
 		__field(u64, ret)
+		__field(u64, key)
 		__field(u32, id)
 		__field(u32, depth)
 		__field(bool, callback)
@@ -49,6 +57,7 @@ TRACE_EVENT(bpf_throw,
 
 		__entry->cookie = cookie;
 		__entry->ret = ret;
+		__entry->key = key;
 		__entry->id = aux->id;
 		__entry->depth = trail->depth;
 		__entry->frames = trail->depth + 1;
@@ -59,14 +68,50 @@ TRACE_EVENT(bpf_throw,
 		for (i = 0; i <= trail->depth; i++)
 			place[i] = bpf_exceptions_locate(aux->prog, trail->ip[i]);
 	),
-	TP_printk("id=%u name=%s tag=%s cookie=%llu depth=%u context=%s callback=%d ret=%lld places=%s",
+	TP_printk("id=%u name=%s tag=%s cookie=%llu depth=%u context=%s callback=%d ret=%lld key=%llx places=%s",
 		  __entry->id, __entry->name,
 		  __print_hex_str(__entry->tag, BPF_TAG_SIZE), __entry->cookie,
 		  __entry->depth,
 		  __print_symbolic(__entry->context, { 0, "process" }, { 1, "softirq" },
 				   { 2, "hardirq" }, { 3, "nmi" }),
-		  __entry->callback, (s64)__entry->ret,
-		  __print_array(__get_dynamic_array(places), __entry->frames, 8))
+		  __entry->callback, (s64)__entry->ret, __entry->key,
+		  __print_array(__get_dynamic_array(places), __entry->frames, 8)),
+	bpf_exceptions_listen, bpf_exceptions_unlisten
+);
+
+/*
+ * bpf_exception_callback - bpf_exceptions:bpf_exception_callback, one has returned
+ * @aux: the program's
+ * @cookie: what it was called with
+ * @ret: what it returned, and so does the program
+ * @key: that of the bpf_throw before
+ *
+ * It stands for itself: to get the one event it isn't necessary to listen to the other.
+ */
+TRACE_EVENT_FN(bpf_exception_callback,
+	TP_PROTO(const struct bpf_prog_aux *aux, u64 cookie, u64 ret, u64 key),
+	TP_ARGS(aux, cookie, ret, key),
+	TP_STRUCT__entry(
+		__field(u64, cookie)
+		__field(u64, ret)
+		__field(u64, key)
+		__field(u32, id)
+		__array(u8, tag, BPF_TAG_SIZE)
+		__array(char, name, BPF_OBJ_NAME_LEN)
+	),
+	TP_fast_assign(
+		__entry->cookie = cookie;
+		__entry->ret = ret;
+		__entry->key = key;
+		__entry->id = aux->id;
+		memcpy(__entry->tag, aux->prog->tag, BPF_TAG_SIZE);
+		memcpy(__entry->name, aux->name, BPF_OBJ_NAME_LEN);
+	),
+	TP_printk("id=%u name=%s tag=%s cookie=%llu ret=%lld key=%llx",
+		  __entry->id, __entry->name,
+		  __print_hex_str(__entry->tag, BPF_TAG_SIZE), __entry->cookie,
+		  (s64)__entry->ret, __entry->key),
+	bpf_exceptions_listen, bpf_exceptions_unlisten
 );
 
 #endif /* _BPF_EXCEPTIONS_TRACE_H */

@@ -8,18 +8,14 @@
  * throws below a helper's callback, and tail calls and extensions have a main program
  * of their own, where the walk ends.
  *
- * Frames are only read here. They are left behind all at once, when bpf_throw() sets
- * the stack pointer: so it doesn't matter what interrupts the walk, or where.
+ * Frames are only read here, but for mend_trampoline(). They are left behind all at once, when
+ * bpf_throw() sets the stack pointer: so it doesn't matter what interrupts the walk, or where.
  */
 #include <linux/bpf.h>
 #include <linux/bug.h>
-#include <linux/percpu.h>
-#include <linux/preempt.h>
 #include <linux/printk.h>
+#include "report.h"
 #include "unwind.h"
-
-#define CREATE_TRACE_POINTS
-#include "trace.h"
 
 static bool returns_into(const struct bpf_unwind_frame *frame, u32 ret)
 {
@@ -90,6 +86,18 @@ static __always_inline void pop_saved(struct throw_frame *throw, unsigned long *
 		throw->saved[3] = *--slot;
 }
 
+static __always_inline struct bpf_tramp_image *find_trampoline(unsigned long ret)
+{
+	struct bpf_tramp_image *im = bpf_tramp_image_find(ret);
+
+	if (unlikely(!im)) {
+		pr_emerg("%pS is neither in the program that throws nor in a trampoline\n",
+			 (void *)ret);
+		BUG();
+	}
+	return im;
+}
+
 /*
  * The function at throw->fp was called by a trampoline, for an fexit program's sake; see
  * arch_prepare_bpf_trampoline(). The trampoline has a reference to its image, and has
@@ -101,14 +109,8 @@ static __always_inline void pop_saved(struct throw_frame *throw, unsigned long *
  */
 static noinline unsigned long leave_trampoline(struct throw_frame *throw)
 {
-	unsigned long ret = throw->fp[1];
-	struct bpf_tramp_image *im = bpf_tramp_image_find(ret);
+	struct bpf_tramp_image *im = find_trampoline(throw->fp[1]);
 
-	if (unlikely(!im)) {
-		pr_emerg("%pS is neither in the program that throws nor in a trampoline\n",
-			 (void *)ret);
-		BUG();
-	}
 	throw->saved[0] = throw->fp[2];
 	throw->fp = (unsigned long *)throw->fp[0];
 	__bpf_tramp_exit(im);
@@ -145,15 +147,7 @@ find_caller(struct throw_frame *throw, struct bpf_unwind_table *table, u8 *hint)
 	return caller;
 }
 
-static __always_inline void note(struct trail *trail, unsigned long ip)
-{
-	if (trail)
-		trail->ip[++trail->depth] = ip;
-}
-
-/* A copy of it is made that knows that there is no @trail to keep */
-static __always_inline void walk(struct throw_frame *throw, struct bpf_unwind_table *table,
-				 struct trail *trail)
+static __always_inline void walk(struct throw_frame *throw, struct bpf_unwind_table *table)
 {
 	struct bpf_unwind_frame *frame, *caller;
 	unsigned long *fp = throw->fp;
@@ -170,9 +164,6 @@ static __always_inline void walk(struct throw_frame *throw, struct bpf_unwind_ta
 			throw->fp = fp;
 			caller = find_caller(throw, table, &frame->caller);
 			fp = throw->fp;
-			note(trail, throw->ip);
-		} else {
-			note(trail, fp[1]);
 		}
 		fp = (unsigned long *)fp[0];
 		frame = caller;
@@ -180,45 +171,24 @@ static __always_inline void walk(struct throw_frame *throw, struct bpf_unwind_ta
 	throw->fp = fp;
 }
 
-/* How many events each processor is in, in process, softirq, hardirq and NMI context */
-static DEFINE_PER_CPU(u8 [4], reporting);
-
-/*
- * A program that runs on the event may throw, too. That is an event again, but what throws on
- * that one is only counted: or programs on the event would go on reporting each other until
- * there is no stack left.
- */
-static void report(const struct bpf_prog_aux *aux, u64 cookie, const struct trail *trail,
-		   bool callback, u64 ret)
+static __always_inline struct landing landing_of(const struct bpf_unwind_table *table)
 {
-	u8 *level;
-
-	preempt_disable_notrace();
-	level = this_cpu_ptr(&reporting[interrupt_context_level()]);
-	if ((*level)++ < 2)
-		trace_bpf_throw(aux, cookie, trail, callback, ret);
-	(*level)--;
-	preempt_enable_notrace();
+	return (struct landing){ .exception_cb = (long)(s32)table->exception_cb };
 }
 
 /*
- * Somebody listens to the trace event, and wants to know what the program returns. So the
- * callback is called from here, on top of the frames that are left later. It can't tell:
- * like any BPF function it gives back what C expects, and it has a stack of its own. Nor has
- * it a type that kCFI could check, as the JIT of 6.1 doesn't write any.
+ * Somebody listens. The throw is reported before anything is undone: a stack trace that is taken
+ * there begins at the frame that @throw is part of, and trampolines still hold their images.
  */
-static noinline __nocfi struct landing unwind_traced(struct throw_frame *throw,
-						     struct bpf_unwind_table *table)
+static noinline struct landing unwind_reported(struct throw_frame *throw,
+					       struct bpf_unwind_table *table)
 {
-	struct trail trail = { .ip[0] = throw->ip };
-	u64 (*exception_cb)(u64 cookie) = (void *)(long)(s32)table->exception_cb;
-	struct landing landing = {};
-
-	walk(throw, table, &trail);
-	if (exception_cb)
-		landing.ret = exception_cb(throw->cookie);
-	report(table->aux, throw->cookie, &trail, exception_cb, landing.ret);
-	return landing;
+	bpf_exceptions_report(throw, table);
+	walk(throw, table);
+	if (has_callback(table) && bpf_exceptions_reports_callbacks())
+		return (struct landing){ .ret = (unsigned long)table,
+					 .exception_cb = (unsigned long)bpf_exceptions_callback };
+	return landing_of(table);
 }
 
 /**
@@ -233,30 +203,55 @@ struct landing bpf_exceptions_unwind(struct throw_frame *throw,
 				     struct bpf_unwind_table *table)
 {
 	atomic64_inc(&table->throws);
-	if (trace_bpf_throw_enabled())
-		return unwind_traced(throw, table);
-	walk(throw, table, NULL);
-	return (struct landing){ .exception_cb = (long)(s32)table->exception_cb };
+	if (static_branch_unlikely(&bpf_exceptions_listened))
+		return unwind_reported(throw, table);
+	walk(throw, table);
+	return landing_of(table);
+}
+
+/*
+ * Have the trampoline that called the function at @fp look to stack walkers like a frame that
+ * its caller called. The kernel takes its return address for the one above the frame pointer:
+ * that one is in the first instruction of the function, which has no frame yet, and so the
+ * caller would be left out. Nothing else needs it: the trampoline isn't returned to any more,
+ * and in its epilogue it would skip that address.
+ *
+ * Return: the trampoline's frame pointer.
+ */
+static unsigned long *mend_trampoline(unsigned long *fp)
+{
+	find_trampoline(fp[1]);
+	fp = (unsigned long *)fp[0];
+	fp[1] = fp[2];
+	return fp;
 }
 
 /**
- * bpf_exceptions_locate() - where in a program is a return address?
- * @prog: main program
- * @ip: return address, of one of its functions
+ * bpf_exceptions_follow() - look which way a throw comes
+ * @throw: the thrower's registers, before bpf_exceptions_unwind() has changed them
+ * @table: of the program that throws
+ * @trail: set to the functions that are left, and where
  *
- * Return: number of the function in the upper half, bytes from its start in the lower, as
- * "bpftool prog dump jited" has them.
+ * What it changes are frames that only stack walkers still look at.
  */
-u64 bpf_exceptions_locate(const struct bpf_prog *prog, unsigned long ip)
+void bpf_exceptions_follow(const struct throw_frame *throw, struct bpf_unwind_table *table,
+			   struct trail *trail)
 {
-	const struct bpf_prog *func;
-	u32 i;
+	const struct bpf_unwind_frame *frame = search_frame(table, throw->ip);
+	unsigned long *fp = throw->fp;
 
-	for (i = 0; i < prog->aux->func_cnt; i++) {
-		func = prog->aux->func[i];
-		/* it may be one past the end */
-		if (ip - 1 - (unsigned long)func->bpf_func < func->jited_len)
-			return (u64)i << 32 | (u32)(ip - (unsigned long)func->bpf_func);
+	trail->depth = 0;
+	trail->ip[0] = throw->ip;
+
+	while (frame && frame != table->frame) {
+		frame = search_frame(table, fp[1]);
+		if (!frame) {
+			fp = mend_trampoline(fp);
+			frame = search_frame(table, fp[1]);
+		}
+		trail->ip[++trail->depth] = fp[1];
+		fp = (unsigned long *)fp[0];
 	}
-	return ip - (unsigned long)prog->bpf_func;
+	BUG_ON(!frame);
+	trail->landing = fp + 1;
 }

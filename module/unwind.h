@@ -5,8 +5,6 @@
 #include <linux/bpf_unwind.h>
 #include <linux/bpf_verifier.h>
 
-struct bpf_prog;
-
 #if BPF_UNWIND_REVISION != 2
 #error "this kernel tree has another revision of the series: use the jit-patch/ of this module"
 #endif
@@ -15,6 +13,9 @@ struct bpf_prog;
 extern const u32 bpf_unwind_revision __weak;
 struct bpf_tramp_image *bpf_tramp_image_find(unsigned long ip) __weak;
 void __bpf_tramp_exit(struct bpf_tramp_image *tr) __weak;
+#ifdef BPF_UNWIND_RET_COOKIE
+u64 bpf_unwind_ret_cookie(u64 cookie) __weak;
+#endif
 
 /* The kfuncs, for their BTF: they have no other caller than BPF programs; see throw.c */
 void bpf_throw(u64 cookie) asm("bpf_throw_prototype");
@@ -39,8 +40,8 @@ struct throw_frame {
 
 /**
  * struct landing - what there is to do in the main program's place; in rax and rdx
- * @ret: return value, where there is nothing to call
- * @exception_cb: callback to go to, which returns it; or 0
+ * @ret: return value, where there is nothing to go to; else what is there finds it in rax
+ * @exception_cb: callback to go to, or bpf_exceptions_callback, which returns it; or 0
  */
 struct landing {
 	unsigned long ret;
@@ -51,14 +52,32 @@ struct landing {
  * struct trail - where a throw came along, for the trace event
  * @depth: frames below the one that threw; 0 if that's the main program's
  * @ip: return addresses, of the throw, then of each call
+ * @landing: where on the stack the main program's return address is
  */
 struct trail {
 	u32 depth;
 	unsigned long ip[MAX_CALL_FRAMES];
+	const unsigned long *landing;
 };
 
 struct landing bpf_exceptions_unwind(struct throw_frame *throw,
 				     struct bpf_unwind_table *table);
-u64 bpf_exceptions_locate(const struct bpf_prog *prog, unsigned long ip);
+/* Does a throw return the cookie? Then that is done by what there is in a callback's place */
+static inline bool returns_cookie(const struct bpf_unwind_table *table)
+{
+#ifdef BPF_UNWIND_RET_COOKIE
+	return bpf_unwind_rets_cookie(table);
+#else
+	return false;
+#endif
+}
+
+static inline bool has_callback(const struct bpf_unwind_table *table)
+{
+	return table->exception_cb && !returns_cookie(table);
+}
+
+void bpf_exceptions_follow(const struct throw_frame *throw, struct bpf_unwind_table *table,
+			   struct trail *trail);
 
 #endif /* _BPF_EXCEPTIONS_UNWIND_H */

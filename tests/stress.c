@@ -859,12 +859,12 @@ static bool kprobe_off(void)
 static bool event_on(void)
 {
 	return put(TRACING "events/bpf_exceptions/bpf_throw/trigger", "stacktrace", 0) &&
-	       put(TRACING "events/bpf_exceptions/bpf_throw/enable", "1", 0);
+	       put(TRACING "events/bpf_exceptions/enable", "1", 0);
 }
 
 static bool event_off(void)
 {
-	return put(TRACING "events/bpf_exceptions/bpf_throw/enable", "0", 0) &&
+	return put(TRACING "events/bpf_exceptions/enable", "0", 0) &&
 	       put(TRACING "events/bpf_exceptions/bpf_throw/trigger", "!stacktrace", 0);
 }
 

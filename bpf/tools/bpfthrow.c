@@ -150,8 +150,12 @@ static void print_event(const struct throw_event *event, const struct prog *prog
 	if (site->line.number && prog_func(prog, event->places[0]))
 		printf("\tin %s()\n", prog_func(prog, event->places[0]));
 	print_frames(event, prog);
-	printf("\t%s %d, in %s context%s%s\n", event->callback ? "callback returned" : "returned",
-	       (int)event->ret, event->context, prog->gone ? "; " : "",
+	if (event->returned)
+		printf("\t%s %d", event->callback ? "callback returned" : "returned",
+		       (int)event->ret);
+	else
+		printf("\twhat the callback returned wasn't seen");
+	printf(", in %s context%s%s\n", event->context, prog->gone ? "; " : "",
 	       prog->gone ?: "");
 }
 
@@ -219,9 +223,13 @@ static void json_event(const struct throw_event *event, const struct prog *prog,
 {
 	printf("{");
 	json_prog(prog);
-	printf(",\"cookie\":%llu,\"callback\":%s,\"returned\":%d,\"context\":\"%s\",\"site\":{",
-	       event->cookie, event->callback ? "true" : "false", (int)event->ret,
-	       event->context);
+	printf(",\"cookie\":%llu,\"callback\":%s,", event->cookie,
+	       event->callback ? "true" : "false");
+	if (event->returned)
+		printf("\"returned\":%d,", (int)event->ret);
+	else
+		printf("\"returned\":null,");
+	printf("\"context\":\"%s\",\"site\":{", event->context);
 	json_site(prog, site, event->places[0]);
 	printf("},\"through\":[");
 	for (__u32 i = 1; i <= event->depth; i++) {
@@ -334,17 +342,22 @@ static void handle_line(const char *line)
 {
 	struct throw_event event;
 	unsigned long lost;
+	enum trace_line what = trace_parse(line, &event, &lost);
 
-	switch (trace_parse(line, &event, &lost)) {
+	switch (what) {
 	case TRACE_THROW:
-		handle_event(&event);
+	case TRACE_CALLBACK:
+		if (what == TRACE_THROW)
+			prog_find(&event); /* while it is there */
+		if (trace_join(what, &event))
+			handle_event(&event);
 		break;
 	case TRACE_LOST:
 		if (lost)
-			fail("%lu throws were lost here, the buffer was full; a larger one: --buffer KB",
+			fail("%lu events were lost here, the buffer was full; a larger one: --buffer KB",
 			     lost);
 		else
-			fail("throws were lost here, the buffer was full; a larger one: --buffer KB");
+			fail("events were lost here, the buffer was full; a larger one: --buffer KB");
 		break;
 	case TRACE_BAD:
 		fail("not an event that this version knows, was it built with the module? %s",
@@ -369,6 +382,11 @@ static double now(void)
 	return ts.tv_sec + ts.tv_nsec / 1e9;
 }
 
+static bool enough(void)
+{
+	return options.number && thrown >= options.number;
+}
+
 /* All whole lines that are there; a read gives no half ones */
 static bool read_events(void)
 {
@@ -379,7 +397,7 @@ static bool read_events(void)
 	if (len <= 0)
 		return false;
 	buf[len] = 0;
-	while (!(options.number && thrown == options.number) && (line = strsep(&rest, "\n")))
+	while (!enough() && (line = strsep(&rest, "\n")))
 		handle_line(line);
 	return true;
 }
@@ -394,6 +412,26 @@ static void follow(const sigset_t *unblocked)
 		ppoll(&pollfd, 1, &tick, unblocked);
 		read_events();
 	}
+}
+
+/* Callbacks that run yet are waited for, but not for long, as others may throw and return */
+static void read_rest(void)
+{
+	double end = now() + 1;
+	struct throw_event event;
+
+	while (!ferror(stdout) && !enough() && now() < end) {
+		if (read_events())
+			continue;
+		if (!trace_pending())
+			break;
+		usleep(10000);
+	}
+	trace_stop_callbacks();
+	while (!ferror(stdout) && !enough() && read_events())
+		;
+	while (!ferror(stdout) && !enough() && trace_unjoined(&event))
+		handle_event(&event);
 }
 
 static const int signals[] = { SIGINT, SIGTERM, SIGHUP };
@@ -428,14 +466,13 @@ static int trace(void)
 	fprintf(stderr, "bpfthrow: tracing; Ctrl-C ends it\n");
 	follow(&unblocked);
 	trace_stop();
-	while (!ferror(stdout) && !(options.number && thrown >= options.number) && read_events())
-		;
+	read_rest();
 	lost = trace_lost();
 	trace_close();
 	if (options.counts)
 		print_counts();
 	if (lost)
-		fail("%lu throws were lost in all, the buffer was full; a larger one: --buffer KB",
+		fail("%lu events were lost in all, the buffer was full; a larger one: --buffer KB",
 		     lost);
 	return 0;
 }
@@ -443,6 +480,7 @@ static int trace(void)
 static int read_input(void)
 {
 	bool std = !strcmp(options.input, "-");
+	struct throw_event event;
 	FILE *f = std ? stdin : fopen(options.input, "r");
 	char *line = NULL;
 	size_t size = 0;
@@ -455,6 +493,8 @@ static int read_input(void)
 			line[len - 1] = 0;
 		handle_line(line);
 	}
+	while (!stop && !ferror(stdout) && trace_unjoined(&event))
+		handle_event(&event);
 	free(line);
 	if (!std)
 		fclose(f);

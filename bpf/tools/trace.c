@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The event is read through an instance of our own, tracing/instances/bpfthrow-PID, so that
+ * The events are read through an instance of our own, tracing/instances/bpfthrow-PID, so that
  * nobody else's tracing changes: not its buffer, not its events, not its clock.
  */
 #include <dirent.h>
@@ -15,7 +15,9 @@
 #include "trace.h"
 
 #define INSTANCE "bpfthrow-"
-#define EVENT "events/bpf_exceptions/bpf_throw"
+#define EVENTS "events/bpf_exceptions/"
+#define EVENT EVENTS "bpf_throw"
+#define CALLBACK_EVENT EVENTS "bpf_exception_callback"
 
 static char tracefs[256], instance[320];
 static int pipe_fd = -1;
@@ -46,40 +48,129 @@ static bool parse_places(const char *text, struct throw_event *event)
 	return true;
 }
 
+/* The fields that all events begin with; returns what is behind them, or NULL */
+static const char *parse_prog(const char *text, struct throw_event *event)
+{
+	int end = 0;
+
+	memset(event, 0, sizeof(*event));
+	/* a program without a name has none here, either */
+	if (sscanf(text, "id=%u name=%15[^ ]", &event->id, event->name) < 1)
+		return NULL;
+	text = strstr(text, " tag=");
+	if (!text ||
+	    sscanf(text, " tag=%16s cookie=%llu%n", event->tag, &event->cookie, &end) != 2 || !end)
+		return NULL;
+	return text + end;
+}
+
+static bool parse_throw(const char *text, struct throw_event *event)
+{
+	int callback, places = 0;
+
+	text = parse_prog(text, event);
+	if (!text ||
+	    sscanf(text, " depth=%u context=%7s callback=%d ret=%lld key=%llx places=%n",
+		   &event->depth, event->context, &callback, &event->ret, &event->key,
+		   &places) != 5 || !places)
+		return false;
+	event->callback = callback;
+	event->returned = !callback;
+	return event->depth < MAX_FRAMES && parse_places(text + places, event);
+}
+
+static bool parse_callback(const char *text, struct throw_event *event)
+{
+	text = parse_prog(text, event);
+	return text && sscanf(text, " ret=%lld key=%llx", &event->ret, &event->key) == 2;
+}
+
+/* What an event of the name prints, or NULL where @line is no such event */
+static const char *event_text(const char *line, const char *name)
+{
+	const char *text = strstr(line, name);
+
+	return text ? text + strlen(name) : NULL;
+}
+
 /**
  * trace_parse() - what does a line of trace_pipe, trace, or perf script say?
  * @line: the line
- * @event: filled for TRACE_THROW
+ * @event: filled for TRACE_THROW and TRACE_CALLBACK
  * @lost: set for TRACE_LOST, 0 where the kernel doesn't know how many
  */
 enum trace_line trace_parse(const char *line, struct throw_event *event, unsigned long *lost)
 {
 	const char *text = strstr(line, "[LOST ");
-	int callback, places = 0;
 
 	if (text && !strncmp(line, "CPU:", 4)) {
 		*lost = strtoul(text + strlen("[LOST "), NULL, 10);
 		return TRACE_LOST;
 	}
-	text = strstr(line, "bpf_throw: ");
-	if (!text)
-		return TRACE_OTHER;
-	memset(event, 0, sizeof(*event));
-	text += strlen("bpf_throw: ");
-	/* a program without a name has none here, either */
-	if (sscanf(text, "id=%u name=%15[^ ]", &event->id, event->name) < 1)
-		return TRACE_BAD;
-	text = strstr(text, " tag=");
-	if (!text ||
-	    sscanf(text,
-		   " tag=%16s cookie=%llu depth=%u context=%7s callback=%d ret=%lld places=%n",
-		   event->tag, &event->cookie, &event->depth, event->context, &callback,
-		   &event->ret, &places) != 6 || !places)
-		return TRACE_BAD;
-	event->callback = callback;
-	if (event->depth >= MAX_FRAMES || !parse_places(text + places, event))
-		return TRACE_BAD;
-	return TRACE_THROW;
+	text = event_text(line, "bpf_throw: ");
+	if (text)
+		return parse_throw(text, event) ? TRACE_THROW : TRACE_BAD;
+	text = event_text(line, "bpf_exception_callback: ");
+	if (text)
+		return parse_callback(text, event) ? TRACE_CALLBACK : TRACE_BAD;
+	return TRACE_OTHER;
+}
+
+/* --- the two events of a throw ---------------------------------------------------------- */
+
+/*
+ * Throws whose callback has not been seen to return, in their order. They are few, but where
+ * events are lost: then the oldest has to make room.
+ */
+static struct throw_event pending[256];
+static unsigned int nr_pending;
+
+unsigned int trace_pending(void)
+{
+	return nr_pending;
+}
+
+static void take_pending(unsigned int i, struct throw_event *event)
+{
+	*event = pending[i];
+	memmove(&pending[i], &pending[i + 1], (--nr_pending - i) * sizeof(pending[0]));
+}
+
+bool trace_unjoined(struct throw_event *event)
+{
+	if (!nr_pending)
+		return false;
+	take_pending(0, event);
+	return true;
+}
+
+/* Keys are those of throws that are under way: who else has it is one of before, and is over */
+bool trace_join(enum trace_line what, struct throw_event *event)
+{
+	struct throw_event found;
+	unsigned int i;
+
+	if (what == TRACE_THROW && !event->callback)
+		return true;
+	for (i = 0; i < nr_pending && pending[i].key != event->key; i++)
+		;
+	if (what == TRACE_CALLBACK) {
+		if (i == nr_pending)
+			return false; /* it was thrown before anybody looked */
+		take_pending(i, &found);
+		found.ret = event->ret;
+		found.returned = true;
+		*event = found;
+		return true;
+	}
+	if (i == nr_pending && nr_pending < sizeof(pending) / sizeof(pending[0])) {
+		pending[nr_pending++] = *event;
+		return false;
+	}
+	take_pending(i == nr_pending ? 0 : i, &found);
+	pending[nr_pending++] = *event;
+	*event = found;
+	return true;
 }
 
 /* --- tracefs -------------------------------------------------------------------------- */
@@ -164,16 +255,18 @@ static int start(__u32 prog_id, const char *buffer_kb)
 {
 	char filter[32], path[512];
 
+	nr_pending = 0;
 	if (buffer_kb && set("buffer_size_kb", buffer_kb))
 		return -1;
 	snprintf(filter, sizeof(filter), "id==%u", prog_id);
-	if (prog_id && set(EVENT "/filter", filter))
+	if (prog_id && (set(EVENT "/filter", filter) || set(CALLBACK_EVENT "/filter", filter)))
 		return -1;
 	snprintf(path, sizeof(path), "%s/trace_pipe", instance);
 	pipe_fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
 	if (pipe_fd < 0)
 		return complain(path, strerror(errno));
-	return set(EVENT "/enable", "1");
+	/* in this order, so that no throw is seen whose callback isn't */
+	return set(CALLBACK_EVENT "/enable", "1") ?: set(EVENT "/enable", "1");
 }
 
 /**
@@ -198,10 +291,14 @@ int trace_fd(void)
 	return pipe_fd;
 }
 
-/* No more events; those that are there can still be read */
 int trace_stop(void)
 {
 	return set(EVENT "/enable", "0");
+}
+
+int trace_stop_callbacks(void)
+{
+	return set(CALLBACK_EVENT "/enable", "0");
 }
 
 unsigned long trace_lost(void)

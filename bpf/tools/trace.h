@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* The trace event bpf_exceptions:bpf_throw, out of tracefs or a file */
+/* The trace events bpf_exceptions:*, out of tracefs or a file */
 #ifndef _TRACE_H
 #define _TRACE_H
 
@@ -20,7 +20,11 @@ struct place {
 	__u32 off;
 };
 
-/* One throw; the fields are those of module/trace.h, places[0] the thrower's */
+/*
+ * One throw; the fields are those of module/trace.h, places[0] the thrower's. Where there is a
+ * callback, ret is known when the event that has the same key was seen; of that one there are
+ * id, name, tag, cookie, ret and key.
+ */
 struct throw_event {
 	__u32 id;
 	char name[BPF_OBJ_NAME_LEN];
@@ -29,23 +33,38 @@ struct throw_event {
 	__u32 depth;
 	char context[8];
 	bool callback;
+	bool returned;
 	long long ret;
+	__u64 key;
 	struct place places[MAX_FRAMES];
 };
 
 enum trace_line {
 	TRACE_OTHER,	/* no event of ours */
 	TRACE_THROW,
+	TRACE_CALLBACK,	/* an exception callback has returned */
 	TRACE_LOST,	/* events were lost here */
 	TRACE_BAD,	/* an event of ours, but not as we know it */
 };
 
 enum trace_line trace_parse(const char *line, struct throw_event *event, unsigned long *lost);
 
+/*
+ * Joins the two events of a throw that has a callback. Give it each event, of the kind that @what
+ * says. If it returns true, @event is a throw, complete as far as it will ever be.
+ */
+bool trace_join(enum trace_line what, struct throw_event *event);
+/* A throw whose callback hasn't been seen to return, the oldest first; false if there is none */
+bool trace_unjoined(struct throw_event *event);
+/* How many of them there are */
+unsigned int trace_pending(void);
+
 /* All return 0, or -1 when they have said on stderr what happened, why, and what to do */
 int trace_open(__u32 prog_id, const char *buffer_kb);
 int trace_fd(void);
+/* No more throws, then no more returns of callbacks; what is there can still be read */
 int trace_stop(void);
+int trace_stop_callbacks(void);
 /* How many events this trace has lost in all */
 unsigned long trace_lost(void);
 /* Removes what trace_open() made */

@@ -300,7 +300,7 @@ enum verdict execute(const struct testcase *c, struct stats *stats)
 	memset(&l, 0xff, sizeof(l));
 	why[0] = 0;
 	set("/proc/sys/net/core/bpf_jit_harden", &blinds, c->blinded, '2');
-	set("/sys/kernel/tracing/events/bpf_exceptions/bpf_throw/enable", &traces, c->traced, '1');
+	set("/sys/kernel/tracing/events/bpf_exceptions/enable", &traces, c->traced, '1');
 	verdict = load_all(c, &l, stats);
 	for (int i = 0; i < RUNS && verdict == RIGHT; i++)
 		if (!c->runs[i].skip)

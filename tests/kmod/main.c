@@ -45,6 +45,7 @@ struct job {
 
 static DEFINE_MUTEX(run_lock);
 static struct job outer, nested;
+static u32 depth; /* see struct test_run */
 static u32 nested_context;
 static struct bpf_prog *held, *to_drop;
 static u64 fake_ctx[32];
@@ -213,6 +214,7 @@ noinline void bpf_test_nest(void)
 {
 	struct bpf_prog *prog = xchg(&to_drop, NULL);
 
+	depth = outer.call.rsp - (unsigned long)__builtin_frame_address(0);
 	if (prog)
 		bpf_prog_put(prog);
 	if (!nested.call.func)
@@ -282,6 +284,7 @@ static long run(struct test_run *run)
 	}
 	run->ret = outer.call.ret;
 	run->bad = bad;
+	run->depth = depth;
 	run->nested_ret = nested.call.ret;
 	run->nested_bad = nested.call.bad;
 	/* programs may be run otherwise, too, and call bpf_test_nest() */

@@ -24,6 +24,7 @@ enum test_context {
  * @repeat: how many times (0: once)
  * @ret: what it returned, the last time
  * @bad: registers that were not preserved: rbx, rbp, r12, r13, r14, r15, rsp
+ * @depth: bytes of stack in use where it called bpf_test_nest() last, from its caller's on
  * @nested_ret: the same for the nested program
  * @nested_bad: the same for the nested program
  */
@@ -35,6 +36,7 @@ struct test_run {
 	__u32 repeat;
 	__u32 ret;
 	__u32 bad;
+	__u32 depth;
 	__u32 nested_ret;
 	__u32 nested_bad;
 };

@@ -27,19 +27,20 @@
 #include <bpf/libbpf.h>
 #include "../../bpf/tools/trace.h"
 #include "../kmod/test.h"
+#include "trace.h"
 
 static const char *const contexts[] = { "process", "softirq", "hardirq", "nmi" };
 
-#define ARRAY_SIZE(a) (sizeof(a) / sizeof((a)[0]))
 #define OUT "/tmp/bpfthrow.out"
 #define ERR "/tmp/bpfthrow.err"
 
 static int device;
-static const char *trace_object, *const *generated_objects;
+const char *trace_object;
+static const char *const *generated_objects;
 static const char *lines_objects[5];
 static char out[1 << 16], err[1 << 16];
 
-static bool fail(const char *fmt, ...)
+bool fail(const char *fmt, ...)
 {
 	char text[1 << 16], *line, *rest = text;
 	va_list args;
@@ -54,13 +55,8 @@ static bool fail(const char *fmt, ...)
 
 /* --- programs ------------------------------------------------------------------------- */
 
-struct vars {
-	__u64 cookie, callbacks, noticed;
-};
-
 /* The programs @names of @file, which ends with a NULL; @target for those that attach to one */
-static struct bpf_object *load(const char *file, int target, const char *func,
-			       const char *const *names)
+struct bpf_object *load(const char *file, int target, const char *func, const char *const *names)
 {
 	struct bpf_object *obj = bpf_object__open_file(file, NULL);
 	struct bpf_program *prog;
@@ -81,11 +77,7 @@ static struct bpf_object *load(const char *file, int target, const char *func,
 	return NULL;
 }
 
-#define LOAD(...) load(trace_object, -1, NULL, (const char *const []){ __VA_ARGS__, NULL })
-#define LOAD_ON(target, func, name) \
-	load(trace_object, target, func, (const char *const []){ name, NULL })
-
-static int prog_fd(struct bpf_object *obj, const char *name)
+int prog_fd(struct bpf_object *obj, const char *name)
 {
 	return bpf_program__fd(bpf_object__find_program_by_name(obj, name));
 }
@@ -99,14 +91,14 @@ static struct bpf_prog_info prog_info(int fd)
 	return info;
 }
 
-static bool set_var(struct bpf_object *obj, const char *map, const void *data)
+bool set_var(struct bpf_object *obj, const char *map, const void *data)
 {
 	int zero = 0;
 
 	return !bpf_map_update_elem(bpf_object__find_map_fd_by_name(obj, map), &zero, data, 0);
 }
 
-static struct vars get_vars(struct bpf_object *obj)
+struct vars get_vars(struct bpf_object *obj)
 {
 	struct vars vars = {};
 	int zero = 0;
@@ -115,35 +107,62 @@ static struct vars get_vars(struct bpf_object *obj)
 	return vars;
 }
 
-static bool run(int fd, enum test_context context, __u32 repeat, __u32 want)
+static bool run_job(struct test_run *run, __u32 want)
+{
+	if (ioctl(device, TEST_RUN, run))
+		return fail("cannot run: %s", strerror(errno));
+	return (run->ret == want && !run->bad) ||
+	       fail("context %u: returned %u, expected %u; bad registers %#x", run->context,
+		    run->ret, want, run->bad);
+}
+
+bool run(int fd, enum test_context context, __u32 repeat, __u32 want)
 {
 	struct test_run run = { .prog_fd = fd, .context = context, .repeat = repeat };
 
-	if (ioctl(device, TEST_RUN, &run))
-		return fail("cannot run: %s", strerror(errno));
-	return (run.ret == want && !run.bad) ||
-	       fail("context %u: returned %u, expected %u; bad registers %#x", context, run.ret,
-		    want, run.bad);
+	return run_job(&run, want);
+}
+
+/* How much of the stack was in use where it called bpf_test_nest() last */
+bool run_to_depth(int fd, __u32 want, __u32 *depth)
+{
+	struct test_run run = { .prog_fd = fd, .context = IN_PROCESS };
+	bool ok = run_job(&run, want);
+
+	*depth = run.depth;
+	return ok;
 }
 
 /* --- events --------------------------------------------------------------------------- */
 
-/* Events since the last call, up to @max; they are there as soon as the throw is over */
-static int read_events(struct throw_event *events, int max)
+/*
+ * Throws since the last call, up to @max; they are there as soon as the program has returned. In
+ * so many reads, a page each: where programs go on throwing, their callbacks' returns are many.
+ */
+static int read_some(struct throw_event *events, int max, int reads)
 {
 	static char buf[1 << 16];
+	enum trace_line what;
 	unsigned long lost;
 	int cnt = 0;
 	ssize_t len;
 
-	while (cnt < max && (len = read(trace_fd(), buf, sizeof(buf) - 1)) > 0) {
+	while (cnt < max && reads-- && (len = read(trace_fd(), buf, sizeof(buf) - 1)) > 0) {
 		char *line, *rest = buf;
 
 		buf[len] = 0;
-		while (cnt < max && (line = strsep(&rest, "\n")))
-			cnt += trace_parse(line, &events[cnt], &lost) == TRACE_THROW;
+		while (cnt < max && (line = strsep(&rest, "\n"))) {
+			what = trace_parse(line, &events[cnt], &lost);
+			cnt += (what == TRACE_THROW || what == TRACE_CALLBACK) &&
+			       trace_join(what, &events[cnt]);
+		}
 	}
 	return cnt;
+}
+
+static int read_events(struct throw_event *events, int max)
+{
+	return read_some(events, max, -1);
 }
 
 /* The byte that a return address is behind starts a call */
@@ -187,10 +206,11 @@ static bool is_event(const struct throw_event *event, int fd, const char *contex
 	if (!is_prog(event, fd))
 		return false;
 	if (event->cookie != cookie || event->depth != depth || strcmp(event->context, context) ||
-	    event->callback != callback || event->ret != (callback ? callback_ret : 0))
-		return fail("cookie %llu, depth %u, context %s, callback %d, ret %lld",
+	    event->callback != callback || !event->returned ||
+	    event->ret != (callback ? callback_ret : 0))
+		return fail("cookie %llu, depth %u, context %s, callback %d, returned %d, ret %lld",
 			    event->cookie, event->depth, event->context, event->callback,
-			    event->ret);
+			    event->returned, event->ret);
 	for (__u32 i = 0; i <= depth; i++)
 		if (!is_call(fd, event->places[i]) || !(i < depth) != !event->places[i].func)
 			return fail("place %u is %u+%u", i, event->places[i].func,
@@ -239,6 +259,26 @@ static bool fields(void)
 	return ok;
 }
 
+/* There is no callback, and the first event has what is returned */
+static bool cookie_returned(void)
+{
+	struct bpf_object *obj = LOAD("from_1_cookie");
+	struct vars vars = { .cookie = 21 };
+	struct throw_event events[2];
+	bool ok;
+	int cnt;
+
+	if (!obj)
+		return false;
+	ok = set_var(obj, ".bss", &vars) && run(prog_fd(obj, "from_1_cookie"), IN_NMI, 1, 21);
+	cnt = read_events(events, 2);
+	if (ok && (cnt != 1 || events[0].callback || events[0].ret != 21))
+		ok = fail("%d events, callback %d, ret %lld", cnt, events[0].callback,
+			  events[0].ret);
+	bpf_object__close(obj);
+	return ok;
+}
+
 static bool event_off(void)
 {
 	struct bpf_object *obj = LOAD("from_7_cb");
@@ -266,9 +306,9 @@ static bool through_fexit(void)
 	int fd = obj ? prog_fd(obj, "from_7_cb") : -1;
 	bool ok;
 
-	fexit = obj ? LOAD_ON(fd, "depth3", "watch_depth3") : NULL;
+	fexit = obj ? LOAD_ON(fd, "depth3", "watch") : NULL;
 	if (fexit)
-		link = bpf_program__attach(bpf_object__find_program_by_name(fexit, "watch_depth3"));
+		link = bpf_program__attach(bpf_object__find_program_by_name(fexit, "watch"));
 	ok = link || fail("cannot attach");
 	ok = ok && set_var(obj, ".bss", &vars) && run(fd, IN_PROCESS, 1, 42) &&
 	     one_event(fd, "process", 21, 7, 42);
@@ -340,6 +380,7 @@ static bool on_and_off(void)
 	void *bad[2] = {};
 	pthread_t threads[2];
 	bool ok = obj;
+	const int max = ARRAY_SIZE(events);
 	long seen = 0;
 	int fd, cnt;
 
@@ -355,10 +396,15 @@ static bool on_and_off(void)
 		ok = !trace_open(0, NULL);
 		usleep(1000);
 		trace_stop();
-		cnt = read_events(events, ARRAY_SIZE(events));
+		trace_stop_callbacks();
+		cnt = read_some(events, max, 100);
 		seen += cnt;
+		/* of each thread the last one may not have returned in time */
+		if (ok && trace_pending() > 2 && !trace_lost())
+			ok = fail("%u callbacks have not returned", trace_pending());
 		for (int j = 0; ok && j < cnt; j++)
-			ok = is_event(&events[j], fd, "process", 21, 7, 42);
+			ok = (!events[j].returned && trace_lost()) ||
+			     is_event(&events[j], fd, "process", 21, 7, 42);
 	}
 	stop_throwing = true;
 	for (int i = 0; i < 2; i++)
@@ -369,6 +415,21 @@ static bool on_and_off(void)
 	ok = ok && (seen || fail("no event was seen"));
 	bpf_object__close(obj);
 	return ok;
+}
+
+/* Nobody listens meanwhile but those that it brings */
+static bool unlistened(bool (*test)(void))
+{
+	bool ok;
+
+	trace_close();
+	ok = test();
+	return !trace_open(0, NULL) && ok;
+}
+
+static bool depth_of_callback(void)
+{
+	return unlistened(callback_depth);
 }
 
 static bool canaries(void)
@@ -435,6 +496,46 @@ static bool bpf_notices_throwing(void)
 static bool bpf_notices_each_other(void)
 {
 	return noticed((const char *const []){ "notice_throws", "notice_throws_too", NULL }, 4, 3);
+}
+
+static bool callback_noticed(void)
+{
+	struct bpf_object *obj = LOAD("from_7_cb", "from_7"), *on = LOAD("notice_callback");
+	struct bpf_link *link = NULL;
+	struct vars vars = { .cookie = 21 };
+	bool ok;
+
+	if (on)
+		link = bpf_program__attach(bpf_object__find_program_by_name(on, "notice_callback"));
+	ok = obj && link && set_var(obj, ".bss", &vars) &&
+	     run(prog_fd(obj, "from_7_cb"), IN_NMI, 3, 42) &&
+	     run(prog_fd(obj, "from_7"), IN_PROCESS, 1, 0);
+	if (ok && (get_vars(on).noticed != 3 || get_vars(on).told != 42 ||
+		   get_vars(obj).callbacks != 3))
+		ok = fail("noticed %llu times, told %llu, %llu callbacks", get_vars(on).noticed,
+			  get_vars(on).told, get_vars(obj).callbacks);
+	bpf_link__destroy(link);
+	/* and no more when it is gone */
+	ok = ok && run(prog_fd(obj, "from_7_cb"), IN_PROCESS, 1, 42) &&
+	     (get_vars(on).noticed == 3 || fail("noticed without a link"));
+	bpf_object__close(on);
+	bpf_object__close(obj);
+	return ok;
+}
+
+static bool callbacks_noticed(void)
+{
+	return unlistened(callback_noticed);
+}
+
+/*
+ * Both run on the callback's return; each throws, which is an event, and has a callback, which is
+ * one; that of each the other runs on; what that throws is none, nor is what its callback returns
+ */
+static bool callbacks_noticed_throwing(void)
+{
+	return noticed((const char *const []){ "notice_callback_throws",
+					       "notice_callback_throws_too", NULL }, 4, 3);
 }
 
 /* --- bpfthrow ------------------------------------------------------------------------- */
@@ -772,9 +873,10 @@ static bool is_gone(const struct throw_event *event, const char *places)
 	FILE *f = fopen("/tmp/event", "w");
 	char want[512];
 
-	fprintf(f, "# a comment\n x-1 [0] ..... 1.0: bpf_throw: id=%u name=from_1_cb tag=%s cookie=21 depth=1 context=process callback=1 ret=42 places=", event->id, event->tag);
+	fprintf(f, "# a comment\n x-1 [0] ..... 1.0: bpf_throw: id=%u name=from_1_cb tag=%s cookie=21 depth=1 context=process callback=1 ret=0 key=5e1f places=", event->id, event->tag);
 	fprintf(f, places, (__u64)event->places[0].func << 32 | event->places[0].off,
 		(__u64)event->places[1].off);
+	fprintf(f, " x-1 [0] ..... 1.1: bpf_exception_callback: id=%u name=from_1_cb tag=%s cookie=21 ret=42 key=5e1f\n", event->id, event->tag);
 	fclose(f);
 	snprintf(want, sizeof(want),
 		 "prog %u \"from_1_cb\" threw 21 in function %u+%#x\n\tthrough function 0+%#x\n"
@@ -797,6 +899,47 @@ static bool program_gone(void)
 	bpf_object__close(obj);
 	usleep(500000);
 	return ok && is_gone(&event, "{0x%llx,0x%llx}\n") && is_gone(&event, "%llu %llu\n");
+}
+
+/* A throw, and a callback that has returned, as tracefs has them */
+#define THROWN(cookie, callback, key)								\
+	" x-1 [0] ..... 1.0: bpf_throw: id=0 name=none tag=0123456789abcdef cookie=" #cookie	\
+	" depth=0 context=process callback=" #callback " ret=0 key=" #key " places={0x10}\n"
+#define CALLED(cookie, ret, key)								\
+	" x-1 [0] ..... 1.0: bpf_exception_callback: id=0 name=none tag=0123456789abcdef"	\
+	" cookie=" #cookie " ret=" #ret " key=" #key "\n"
+#define SAID(cookie, what)									\
+	"prog 0 \"none\" threw " #cookie " in function 0+0x10\n\t" what			\
+	", in process context; the program is gone\n"
+#define UNSEEN "what the callback returned wasn't seen"
+
+static const struct {
+	const char *lines, *said;
+} joins[] = {
+	/* a throw during another one's callback */
+	{ THROWN(1, 1, aa) THROWN(2, 1, bb) CALLED(2, -5, bb) CALLED(1, 6, aa),
+	  SAID(2, "callback returned -5") SAID(1, "callback returned 6") },
+	{ THROWN(1, 1, aa) THROWN(2, 0, bb) CALLED(1, 6, aa),
+	  SAID(2, "returned 0") SAID(1, "callback returned 6") },
+	/* the second of the first throw is lost, and so is the first of the third */
+	{ THROWN(1, 1, aa) THROWN(2, 1, aa) CALLED(2, 7, aa) CALLED(3, 8, aa),
+	  SAID(1, UNSEEN) SAID(2, "callback returned 7") },
+	{ THROWN(1, 1, aa) THROWN(2, 1, bb), SAID(1, UNSEEN) SAID(2, UNSEEN) },
+};
+
+static bool joined(void)
+{
+	FILE *f;
+
+	for (size_t i = 0; i < ARRAY_SIZE(joins); i++) {
+		f = fopen("/tmp/event", "w");
+		fputs(joins[i].lines, f);
+		fclose(f);
+		if (run_tool(ARGS("-i", "/tmp/event")) || !same(out, joins[i].said))
+			return false;
+	}
+	return run_tool(ARGS("-j", "-i", "/tmp/event")) == 0 &&
+	       (strstr(out, "\"callback\":true,\"returned\":null,") || fail("%s", out));
 }
 
 static bool counts(void)
@@ -860,7 +1003,7 @@ static bool events_lost(void)
 	ok = !end_tool(pid, SIGINT) && ok;
 	for (text = out; (text = strstr(text, "prog ")); text++)
 		printed++;
-	text = strstr(err, "throws were lost in all");
+	text = strstr(err, "events were lost in all");
 	while (text && text > err && text[-1] != '\n')
 		text--;
 	if (!text || sscanf(text, "bpfthrow: %lu", &lost) != 1 || lost + printed != 1000)
@@ -958,6 +1101,7 @@ static const struct {
 } tests[] = {
 	{ fields, "fields",
 	  "fields of throws from depth 0, 1, 7, with and without a callback, in 4 contexts" },
+	{ cookie_returned, "cookie", "a program that returns the cookie has no callback" },
 	{ event_off, "off", "no events while it is off, and the callback runs once" },
 	{ through_fexit, "fexit", "places of a throw through an fexit trampoline" },
 	{ tail_call, "tail_call", "a tail call target throws: the event is the target's" },
@@ -966,6 +1110,11 @@ static const struct {
 	{ bpf_notices, "tp_btf", "a BPF program on the event" },
 	{ bpf_notices_throwing, "tp_btf_throws", "a BPF program on the event that throws" },
 	{ bpf_notices_each_other, "tp_btf_both", "two of them, which see each other's throws" },
+	{ callbacks_noticed, "tp_btf_callback", "a BPF program on the callback's event alone" },
+	{ callbacks_noticed_throwing, "tp_btf_callback_throws", "two of them that throw, with callbacks" },
+	{ stack_traces, "stack", "stack traces have thrower, each function between, main, its caller" },
+	{ depth_of_callback, "callback_depth", "the callback is no deeper on the stack when one listens" },
+	{ joined, "joined", "bpfthrow: throws and callbacks that go together, also where some are lost" },
 	{ lines, "lines", "bpfthrow: function, line and text, or the lines that share a throw" },
 	{ generated, "generated", "bpfthrow: the same for generated programs, by two compilers" },
 	{ blinded, "blinded", "bpfthrow: no lines rather than wrong ones, constants blinded" },

@@ -1,0 +1,149 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * What is told of a throw: the trace events.
+ *
+ * There are two. bpf_throw comes before anything is undone, so that a stack trace taken there
+ * shows who threw. What the program returns then is known only later, where it has an exception
+ * callback. That one can't run before the event: the stack would be deeper than the verifier has
+ * allowed for. So it runs where it does if nobody listens, in the main program's place, and its
+ * value is told by bpf_exception_callback.
+ */
+#include <linux/bpf.h>
+#include <linux/init.h>
+#include <linux/percpu.h>
+#include <linux/preempt.h>
+#include <linux/random.h>
+#include <linux/siphash.h>
+#include <linux/smp.h>
+#include "report.h"
+#include "unwind.h"
+
+#define CREATE_TRACE_POINTS
+#include "trace.h"
+
+DEFINE_STATIC_KEY_FALSE(bpf_exceptions_listened);
+
+int bpf_exceptions_listen(void)
+{
+	static_branch_inc(&bpf_exceptions_listened);
+	return 0;
+}
+
+void bpf_exceptions_unlisten(void)
+{
+	static_branch_dec(&bpf_exceptions_listened);
+}
+
+static siphash_key_t secret __ro_after_init;
+
+void __init bpf_exceptions_report_init(void)
+{
+	get_random_bytes(&secret, sizeof(secret));
+}
+
+/*
+ * What both events of a throw have in common, and no other throw that is under way: the place
+ * that it lands at, on this processor, which programs don't leave. A hash, as it is an address.
+ */
+static u64 key_of(const unsigned long *landing)
+{
+	return siphash_2u64((unsigned long)landing, smp_processor_id(), &secret);
+}
+
+/* How many events each processor is in, in process, softirq, hardirq and NMI context */
+static DEFINE_PER_CPU(u8 [4], reporting);
+
+/*
+ * A program that runs on an event may throw, too. That is an event again, but what throws on
+ * that one is only counted: or programs on the events would go on reporting each other until
+ * there is no stack left.
+ */
+static bool begin_event(void)
+{
+	preempt_disable_notrace();
+	return this_cpu_inc_return(reporting[interrupt_context_level()]) <= 2;
+}
+
+static void end_event(void)
+{
+	this_cpu_dec(reporting[interrupt_context_level()]);
+	preempt_enable_notrace();
+}
+
+/**
+ * bpf_exceptions_report() - send the event bpf_throw, if somebody listens to it
+ * @throw: the thrower's registers
+ * @table: of the program that throws
+ *
+ * Context: any, NMI included.
+ */
+void bpf_exceptions_report(const struct throw_frame *throw, struct bpf_unwind_table *table)
+{
+	struct trail trail;
+
+	if (!trace_bpf_throw_enabled())
+		return;
+	if (begin_event()) {
+		bpf_exceptions_follow(throw, table, &trail);
+		trace_bpf_throw(table->aux, throw->cookie, &trail, has_callback(table),
+				returns_cookie(table) ? throw->cookie : 0, key_of(trail.landing));
+	}
+	end_event();
+}
+
+/**
+ * bpf_exceptions_reports_callbacks() - does somebody listen to bpf_exception_callback?
+ */
+bool bpf_exceptions_reports_callbacks(void)
+{
+	return trace_bpf_exception_callback_enabled();
+}
+
+/**
+ * bpf_exceptions_call_callback() - call a program's exception callback, and tell what it returns
+ * @cookie: what was thrown
+ * @table: of the program
+ * @landing: where the address is that it returns to, the main program's
+ *
+ * It runs in the main program's place, all of whose frames are gone by now. The program itself
+ * isn't: who called it does so under RCU, or holds it, until this returns. And the program holds
+ * the module.
+ *
+ * The callback is called as any BPF function, which gives back what C expects. It hasn't a type
+ * that kCFI could check, as the JIT of 6.1 doesn't write any.
+ *
+ * Return: what the callback does.
+ */
+u64 __nocfi bpf_exceptions_call_callback(u64 cookie, struct bpf_unwind_table *table,
+					 const unsigned long *landing)
+{
+	u64 (*exception_cb)(u64 cookie) = (void *)(long)(s32)table->exception_cb;
+	u64 ret = exception_cb(cookie);
+
+	if (begin_event())
+		trace_bpf_exception_callback(table->aux, cookie, ret, key_of(landing));
+	end_event();
+	return ret;
+}
+
+/**
+ * bpf_exceptions_locate() - where in a program is a return address?
+ * @prog: main program
+ * @ip: return address, of one of its functions
+ *
+ * Return: number of the function in the upper half, bytes from its start in the lower, as
+ * "bpftool prog dump jited" has them.
+ */
+u64 bpf_exceptions_locate(const struct bpf_prog *prog, unsigned long ip)
+{
+	const struct bpf_prog *func;
+	u32 i;
+
+	for (i = 0; i < prog->aux->func_cnt; i++) {
+		func = prog->aux->func[i];
+		/* it may be one past the end */
+		if (ip - 1 - (unsigned long)func->bpf_func < func->jited_len)
+			return (u64)i << 32 | (u32)(ip - (unsigned long)func->bpf_func);
+	}
+	return ip - (unsigned long)prog->bpf_func;
+}

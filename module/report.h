@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#ifndef _BPF_EXCEPTIONS_REPORT_H
+#define _BPF_EXCEPTIONS_REPORT_H
+
+#include <linux/jump_label.h>
+#include <linux/types.h>
+
+struct bpf_prog;
+struct bpf_unwind_table;
+struct throw_frame;
+
+/* Somebody listens to one of the trace events: what a throw costs for it is one nop */
+DECLARE_STATIC_KEY_FALSE(bpf_exceptions_listened);
+int bpf_exceptions_listen(void);
+void bpf_exceptions_unlisten(void);
+
+void bpf_exceptions_report_init(void);
+void bpf_exceptions_report(const struct throw_frame *throw, struct bpf_unwind_table *table);
+bool bpf_exceptions_reports_callbacks(void);
+u64 bpf_exceptions_locate(const struct bpf_prog *prog, unsigned long ip);
+
+/* Code of throw.c, which a throw lands in, and which goes on in the C function; see there */
+extern char bpf_exceptions_callback[];
+u64 bpf_exceptions_call_callback(u64 cookie, struct bpf_unwind_table *table,
+				 const unsigned long *landing);
+
+#endif /* _BPF_EXCEPTIONS_REPORT_H */

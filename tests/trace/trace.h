@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* What the tests of the trace events share */
+#ifndef _TESTS_TRACE_H
+#define _TESTS_TRACE_H
+
+#include <stdbool.h>
+#include <bpf/libbpf.h>
+#include <linux/types.h>
+#include "../kmod/test.h"
+
+#define ARRAY_SIZE(a) (sizeof(a) / sizeof((a)[0]))
+
+/* The variables of trace.bpf.c */
+struct vars {
+	__u64 cookie, callbacks, noticed, told;
+};
+
+extern const char *trace_object;
+
+/* Says why, and returns false */
+bool fail(const char *fmt, ...);
+
+struct bpf_object *load(const char *file, int target, const char *func, const char *const *names);
+
+#define LOAD(...) load(trace_object, -1, NULL, (const char *const []){ __VA_ARGS__, NULL })
+#define LOAD_ON(target, func, name) \
+	load(trace_object, target, func, (const char *const []){ name, NULL })
+
+int prog_fd(struct bpf_object *obj, const char *name);
+bool set_var(struct bpf_object *obj, const char *map, const void *data);
+struct vars get_vars(struct bpf_object *obj);
+bool run(int fd, enum test_context context, __u32 repeat, __u32 want);
+bool run_to_depth(int fd, __u32 want, __u32 *depth);
+
+/* stack.c */
+bool stack_traces(void);
+bool callback_depth(void);
+
+#endif /* _TESTS_TRACE_H */
