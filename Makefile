@@ -57,7 +57,7 @@ check: setup ## all tests; the results are in build/check.tap
 	@tests/check
 
 # The suites that run in a kernel; for the others it doesn't matter which
-in_kernel := bpf asserts canary images jited special fuzz trace stress samples life dump misfits
+in_kernel := bpf asserts canary images jited special fuzz ordinary trace stress samples life dump misfits
 
 check-debug: setup ## the tests that run in the kernel, on those of debug kernels
 	@scripts/setup check

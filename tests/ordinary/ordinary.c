@@ -85,7 +85,7 @@ static const char *last_words(void)
 	return log_buf;
 }
 
-/* Return: @file with its program @name loaded, or NULL */
+/* Return: @file with its program @name loaded, or all if @name is NULL. NULL: refused */
 static struct bpf_object *load(const char *file, const char *name)
 {
 	struct bpf_object *obj = bpf_object__open_file(file, NULL);
@@ -96,7 +96,7 @@ static struct bpf_object *load(const char *file, const char *name)
 		return NULL;
 	log_buf[0] = 0;
 	bpf_object__for_each_program(prog, obj) {
-		bpf_program__set_autoload(prog, !strcmp(bpf_program__name(prog), name));
+		bpf_program__set_autoload(prog, !name || !strcmp(bpf_program__name(prog), name));
 		bpf_program__set_log_buf(prog, log_buf, LOG_SIZE);
 	}
 	if (!bpf_object__load(obj))
@@ -236,42 +236,50 @@ static void report(const char *name, const char *program, bool ok)
 	fflush(stdout);
 }
 
-static void test_program(const char *name, const char *object, const char *returns,
-			 const struct record *record, struct run *runs)
+/* The files of a line of LIST. @all has all programs loaded; NULL where one of them is refused. */
+struct files {
+	char name[128], object[128], returns[128], record[128];
+	struct bpf_object *all;
+};
+
+static void test_program(const struct files *files, const struct record *record, struct run *runs)
 {
-	struct bpf_object *obj = load(object, record->name);
+	struct bpf_object *obj = files->all ?: load(files->object, record->name);
 	bool ok = obj && run_all(obj, record, runs);
 
 	if (!obj) {
 		fail("it loads with returns, and doesn't with throws:\n%s", tail(last_words(), 8));
-		obj = load(returns, record->name);
+		obj = load(files->returns, record->name);
 		if (!obj) {
 			total.left_out++;
-			printf("# left out: %s %s, which doesn't load with returns: %s", name, record->name,
-			       tail(last_words(), 1));
+			printf("# left out: %s %s, which doesn't load with returns: %s", files->name,
+			       record->name, tail(last_words(), 1));
 			return;
 		}
 	}
-	bpf_object__close(obj);
-	report(name, record->name, ok);
+	if (obj != files->all)
+		bpf_object__close(obj);
+	report(files->name, record->name, ok);
 }
 
-static bool test_file(const char *name, const char *object, const char *returns, const char *file)
+static bool test_files(struct files *files)
 {
-	FILE *f = fopen(file, "r");
+	FILE *f = fopen(files->record, "r");
 	struct record record;
 	struct run *runs;
 	size_t got = 0;
 
+	files->all = load(files->object, NULL);
 	while (f && (got = fread(&record, 1, sizeof(record), f)) == sizeof(record)) {
 		runs = calloc(record.runs, sizeof(*runs));
 		got = fread(runs, sizeof(*runs), record.runs, f);
 		if (got == record.runs)
-			test_program(name, object, returns, &record, runs);
+			test_program(files, &record, runs);
 		free(runs);
 		if (got != record.runs)
 			break;
 	}
+	bpf_object__close(files->all);
 	if (f)
 		fclose(f);
 	return f && !got;
@@ -285,16 +293,15 @@ static int print_nothing(enum libbpf_print_level level __attribute__((unused)),
 
 int main(void)
 {
-	char name[128], object[128], returns[128], record[128];
-	int files = 0;
+	struct files files;
 
 	log_buf = malloc(LOG_SIZE);
 	libbpf_set_print(print_nothing);
 	libbpf_set_strict_mode(LIBBPF_STRICT_ALL);
 	printf("KTAP version 1\n");
-	for (; scanf("%127s %127s %127s %127s", name, object, returns, record) == 4; files++) {
-		if (!test_file(name, object, returns, record)) {
-			fprintf(stderr, "%s is no record of host.c's\n", record);
+	while (scanf("%127s %127s %127s %127s", files.name, files.object, files.returns, files.record) == 4) {
+		if (!test_files(&files)) {
+			fprintf(stderr, "%s is no record of host.c's\n", files.record);
 			return 2;
 		}
 	}
