@@ -7,7 +7,7 @@
 
 struct bpf_prog;
 
-#if BPF_UNWIND_REVISION != 1
+#if BPF_UNWIND_REVISION != 2
 #error "this kernel tree has another revision of the series: use the jit-patch/ of this module"
 #endif
 

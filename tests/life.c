@@ -128,8 +128,7 @@ static bool log_ends(const char *expected)
 	return (len >= want && !strcmp(text + len - want, expected)) || log_is(expected);
 }
 
-#define LOADED "bpf_exceptions: registered bpf_throw and bpf_set_exception_callback for xdp, tc, " \
-	       "struct_ops, tracing, lsm, syscall\n"
+#define LOADED "bpf_exceptions: registered bpf_throw and bpf_set_exception_callback for programs of all types\n"
 
 /* Kernels and modules that don't fit, with errnos of their own, and what the kernel says last */
 static const struct variant {

@@ -31,7 +31,7 @@ struct list {
 };
 
 struct test {
-	const char *file, *prog, *desc, *returns, *repeat, *on;
+	const char *file, *prog, *desc, *returns, *repeat, *on, *denied;
 	struct list refused, input, expect, tail_call, with, with_refused, sysctl;
 };
 
@@ -43,7 +43,7 @@ static const struct tag {
 } tags[] = {
 #define ONE(field) { #field "=", offsetof(struct test, field), false }
 #define MANY(field) { #field "=", offsetof(struct test, field), true }
-	ONE(desc), ONE(returns), ONE(repeat), ONE(on),
+	ONE(desc), ONE(returns), ONE(repeat), ONE(on), ONE(denied),
 	MANY(refused), MANY(input), MANY(expect), MANY(tail_call), MANY(with),
 	MANY(with_refused), MANY(sysctl),
 };
@@ -306,6 +306,15 @@ static bool run_prog(const struct test *test, struct bpf_program *prog)
 	return true;
 }
 
+static bool call_getpgid(const struct test *test)
+{
+	bool allowed = getpgid(getpid()) >= 0;
+
+	if (test->denied)
+		return !allowed || fail("getpgid was allowed");
+	return allowed || fail("getpgid: %m");
+}
+
 static bool run_loaded(const struct test *test, struct bpf_object *objs[])
 {
 	struct bpf_link *links[MAX_TAGS + 1] = {}, *own = NULL;
@@ -333,7 +342,7 @@ static bool run_loaded(const struct test *test, struct bpf_object *objs[])
 		ok = own || fail("attach: %m");
 	}
 	if (ok && (type == BPF_PROG_TYPE_LSM || bpf_program__expected_attach_type(prog) == BPF_MODIFY_RETURN))
-		ok = getpgid(getpid()) >= 0 || fail("getpgid: %m"); /* they sit on its LSM hook */
+		ok = call_getpgid(test); /* they sit on its LSM hook */
 	else if (ok)
 		ok = run_prog(test, prog);
 	for (i = 0; ok && i < test->expect.cnt; i++)

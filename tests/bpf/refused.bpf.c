@@ -495,18 +495,37 @@ SET_ELSEWHERE(set_cb, "callback set from the exception callback",
 	      bpf_set_exception_callback(cb_sets_other))
 SET_ELSEWHERE(set_itself, "callback sets itself", bpf_set_exception_callback(cb_sets_itself))
 
-#define SET_TWICE(name, desc, stmt)						\
-SEC("tc") __test(desc) __refused("can only be called once to set exception callback") \
-int name(struct __sk_buff *ctx)							\
-{										\
-	stmt;									\
-	return 0;								\
+SEC("tc") __test("two different callbacks")
+__refused("can only be called once to set exception callback") __refused("cb_other()")
+__refused("cb_ok()")
+int set_two(struct __sk_buff *ctx)
+{
+	bpf_set_exception_callback(cb_ok);
+	bpf_set_exception_callback(cb_other);
+	return 0;
 }
 
-SET_TWICE(set_two, "two different callbacks",
-	  bpf_set_exception_callback(cb_ok); bpf_set_exception_callback(cb_other))
-SET_TWICE(set_twice, "one callback, set twice",
-	  bpf_set_exception_callback(cb_ok); bpf_set_exception_callback(cb_ok))
+SEC("tc") __test("one callback, set twice")
+__refused("can only be called once to set exception callback")
+int set_twice(struct __sk_buff *ctx)
+{
+	bpf_set_exception_callback(cb_ok);
+	bpf_set_exception_callback(cb_ok);
+	return 0;
+}
+
+SEC("tc") __test("two different callbacks, the second where no path leads")
+__refused("can only be called once to set exception callback")
+int set_two_unseen(struct __sk_buff *ctx)
+{
+	__u64 never = 0;
+
+	bpf_set_exception_callback(cb_ok);
+	hide_constant(never);
+	if (never)
+		bpf_set_exception_callback(cb_other);
+	return 0;
+}
 
 /* --- what is set -------------------------------------------------------------------------- */
 
@@ -514,6 +533,27 @@ SEC("tc") __test("callback is a scalar") __refused("expected pointer to func")
 int set_scalar(struct __sk_buff *ctx)
 {
 	bpf_set_exception_callback((void *)throws);
+	return 0;
+}
+
+SEC("tc") __test("callback is a function's address plus 8") __refused("expected pointer to func")
+int set_offset(struct __sk_buff *ctx)
+{
+	void *cb = cb_ok;
+
+	hide(cb);
+	bpf_set_exception_callback(cb + 8);
+	return 0;
+}
+
+SEC("tc") __test("callback is a function's address plus what isn't known")
+__refused("expected pointer to func")
+int set_unknown_offset(struct __sk_buff *ctx)
+{
+	void *cb = cb_ok;
+
+	hide(cb);
+	bpf_set_exception_callback(cb + (throws & 8));
 	return 0;
 }
 

@@ -22,6 +22,8 @@
 #define __returns(value)	__tag("returns=" __text(value))
 /* It does not load, and the verifier's log has this text in it (repeat for more) */
 #define __refused(text)		__tag("refused=" text)
+/* An LSM program: what it watches is denied */
+#define __denied		__tag("denied=")
 /* Run it @n times; each must return the same */
 #define __repeat(n)		__tag("repeat=" __text(n))
 /* Set a global variable before the run, look at one after it */
@@ -50,6 +52,9 @@
 
 /* Make the compiler forget what it knows about @var */
 #define hide(var)		asm volatile("" : "+r"(var))
+
+/* Make the compiler forget the constant in @var, which the verifier knows all the same */
+#define hide_constant(var)	asm volatile("%0 = %1" : "=r"(var) : "i"(var))
 
 #ifndef LICENSE
 #define LICENSE "GPL"
