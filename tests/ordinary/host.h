@@ -24,7 +24,7 @@ extern struct state state;
 	int name(ctx_type *ctx);						\
 	static __attribute__((constructor)) void add_##name(void)		\
 	{									\
-		add_program(type, #name, (int (*)(void *))name, callback);	\
+		add_program(type, #name, (void *)name, callback);			\
 	}									\
 	int name(ctx_type *ctx)
 

@@ -477,7 +477,7 @@ TC(conditions, NO_CALLBACK)
 TC(asked_twice, NO_CALLBACK)
 {
 	__u32 mark = READ(ctx->mark), priority = READ(ctx->priority);
-	_Bool good = mark == 4 || priority == 5;
+	int good = mark == 4 || priority == 5;
 
 	if (good)
 		count[0]++;
