@@ -29,13 +29,13 @@ assert_objects := $(patsubst %,$(BUILD)/tests/cases_%.bpf.o,u8 s8 u16 s16 u32 s3
 bench_programs := $(addprefix $(BUILD)/bench/,bench prologue corpus)
 trace_objects := $(patsubst %,$(BUILD)/tests/%.bpf.o,trace lines14 lines19 lines14-sites lines19-sites) \
 	$(foreach seed,1 2 3 6,$(patsubst %,$(BUILD)/tests/many$(seed)-%.bpf.o,14 19 14-sites 19-sites))
-programs := $(addprefix $(BUILD)/tests/,runner canary special life stress trace fuzz)
+programs := $(addprefix $(BUILD)/tests/,runner canary special life stress trace fuzz ordinary)
 sample_objects := $(patsubst bpf/samples/%.bpf.c,$(BUILD)/samples/%.bpf.o,$(wildcard bpf/samples/*.bpf.c))
 samples := $(BUILD)/samples/samples $(sample_objects)
 tool := $(BUILD)/tools/bpfthrow
 
 .DEFAULT_GOAL := help
-.PHONY: help run check check-debug check-kernels check-kernel-tests check-bases steps fuzz stress \
+.PHONY: help run check check-debug check-kernels check-kernel-tests check-bases steps fuzz ordinary stress \
 	setup kernel module patch unpatch doctor install dkms uninstall lint tests tools samples bench bench-quick \
 	bench-programs shell clean
 
@@ -57,7 +57,7 @@ check: setup ## all tests; the results are in build/check.tap
 	@tests/check
 
 # The suites that run in a kernel; for the others it doesn't matter which
-in_kernel := bpf bare asserts canary images jited special fuzz trace stress samples life dump misfits
+in_kernel := bpf bare asserts canary images jited special fuzz ordinary trace stress samples life dump misfits
 
 check-debug: setup ## the tests that run in the kernel, on those of debug kernels
 	@scripts/setup check
@@ -91,6 +91,10 @@ steps: setup ## build and boot the kernel after each patch of the series (some t
 
 fuzz: setup ## COUNT= random programs (default 1000) of SEED= (default: fresh), see tests/fuzz/run
 	@tests/fuzz/run
+
+ordinary: setup ## COUNT= generated C programs with throws (default 300) from SEED= on, see tests/ordinary/run
+	@scripts/setup check
+	@tests/ordinary/run
 
 setup: ## have the Debian packages that all this needs
 	@scripts/setup
@@ -207,6 +211,9 @@ $(BUILD)/tests/runner: tests/runner.c | $(BUILD)/tests
 
 $(addprefix $(BUILD)/tests/,canary special life stress): $(BUILD)/tests/%: tests/%.c tests/builder.c tests/builder.h \
 		tests/fdinfo.h tests/kmod/test.h | $(BUILD)/tests
+	$(link)
+
+$(BUILD)/tests/ordinary: tests/ordinary/ordinary.c tests/ordinary/ordinary.h tests/fdinfo.h | $(BUILD)/tests
 	$(link)
 
 $(BUILD)/tests/fuzz: $(wildcard tests/fuzz/*.[ch]) tests/builder.c tests/builder.h tests/kmod/test.h \
