@@ -97,12 +97,12 @@ int name(struct __sk_buff *ctx)							\
 REFUSED_TAG(tag_dropped, "a tag names a function that the loader has dropped", __callback(dropped), ,
 	    __refused("no function dropped()") __refused("since version 1.3"))
 REFUSED_TAG(tag_nothing, "a tag names a function that the object hasn't", __callback(nothing), ,
-	    __refused("no function nothing()") __refused("mend the name"))
+	    __refused("no function nothing()") __refused("correct the name"))
 REFUSED_TAG(tag_twice, "two tags", __callback(plus_one) __callback(static_plus_two),
 	    keep(plus_one); keep(static_plus_two), __refused("2 exception_callback tags"))
 REFUSED_TAG(tag_and_call, "a tag and a call", __callback(plus_one),
 	    keep(plus_one); bpf_set_exception_callback(static_plus_two),
-	    __refused("can only be called once to set exception callback") __refused("leave either"))
+	    __refused("can only be called once to set exception callback") __refused("remove either"))
 REFUSED_TAG(tag_throws, "a tag names a function that throws", __callback(throws_again),
 	    keep(throws_again), __refused("cannot be called from callback"))
 REFUSED_TAG(tag_direct, "a tag names a function that is called", __callback(plus_one),
