@@ -22,6 +22,7 @@ BPF_CFLAGS = -O2 -g -Wall -Wextra -Wno-unused-parameter -target bpf -mcpu=v2 \
 	-idirafter /usr/include/$(shell gcc -print-multiarch 2>/dev/null)
 
 bpf_objects := $(patsubst tests/bpf/%.bpf.c,$(BUILD)/tests/%.bpf.o,$(wildcard tests/bpf/*.bpf.c))
+types_objects := $(patsubst tests/types/%.bpf.c,$(BUILD)/tests/%.bpf.o,$(wildcard tests/types/*.bpf.c))
 bench_objects := $(patsubst tests/bench/%.bpf.c,$(BUILD)/bench/%.bpf.o,$(wildcard tests/bench/*.bpf.c)) \
 	$(addprefix $(BUILD)/bench/,mainline.bpf.o errcode.bpf.o)
 assert_objects := $(patsubst %,$(BUILD)/tests/cases_%.bpf.o,u8 s8 u16 s16 u32 s32 u64 s64) \
@@ -29,7 +30,7 @@ assert_objects := $(patsubst %,$(BUILD)/tests/cases_%.bpf.o,u8 s8 u16 s16 u32 s3
 bench_programs := $(addprefix $(BUILD)/bench/,bench prologue corpus)
 trace_objects := $(patsubst %,$(BUILD)/tests/%.bpf.o,trace lines14 lines19 lines14-sites lines19-sites) \
 	$(foreach seed,1 2 3 6,$(patsubst %,$(BUILD)/tests/many$(seed)-%.bpf.o,14 19 14-sites 19-sites))
-programs := $(addprefix $(BUILD)/tests/,runner canary special life stress trace fuzz ordinary)
+programs := $(addprefix $(BUILD)/tests/,runner canary special types life stress trace fuzz ordinary)
 sample_objects := $(patsubst bpf/samples/%.bpf.c,$(BUILD)/samples/%.bpf.o,$(wildcard bpf/samples/*.bpf.c))
 samples := $(BUILD)/samples/samples $(sample_objects)
 tool := $(BUILD)/tools/bpfthrow
@@ -57,7 +58,7 @@ check: setup ## all tests; the results are in build/check.tap
 	@tests/check
 
 # The suites that run in a kernel; for the others it doesn't matter which
-in_kernel := bpf bare asserts canary images jited special fuzz ordinary trace stress samples life dump misfits
+in_kernel := bpf bare asserts canary images jited special types fuzz ordinary trace stress samples life dump misfits
 
 check-debug: setup ## the tests that run in the kernel, on those of debug kernels
 	@scripts/setup check
@@ -70,7 +71,7 @@ check-kernels: setup ## the same with frame pointers and coverage; with retpolin
 	KERNEL_CONFIG="frame-pointer kcov" tests/check $(in_kernel) || status=$$?; \
 	KERNEL_CONFIG=mitigations KERNEL_APPEND="spectre_v2=retpoline indirect_target_selection=force" \
 		tests/check $(in_kernel) || status=$$?; \
-	KERNEL_CONFIG=cfi tests/check $(filter-out special fuzz stress,$(in_kernel)) || status=$$?; \
+	KERNEL_CONFIG=cfi tests/check $(filter-out special types fuzz stress,$(in_kernel)) || status=$$?; \
 	exit $$status
 
 stress: SECONDS ?= 60
@@ -128,7 +129,7 @@ lint: setup ## let checkpatch, sparse, kernel-doc, shellcheck, codespell look at
 	@scripts/lint
 
 tests: $(programs) $(tool) $(samples) ## build the test programs, run none
-tests: $(bpf_objects) $(assert_objects) $(trace_objects)
+tests: $(bpf_objects) $(assert_objects) $(trace_objects) $(types_objects)
 
 bench: setup ## count what exceptions cost, against mainline's and error codes: the table and chart
 	@scripts/bench $(if $(RECORD),--record)
@@ -162,6 +163,10 @@ $(BUILD)/tests/cases_%.bpf.o: tests/macros/cases.bpf.c tests/macros/cases.h test
 	$(CLANG) $(BPF_CFLAGS) -DTYPE=$* -c $< -o $@
 
 $(BUILD)/tests/other.bpf.o $(BUILD)/tests/jited.bpf.o: $(BUILD)/tests/%.bpf.o: tests/macros/%.bpf.c tests/bpf/test.h \
+		bpf/bpf_exceptions.h | $(BUILD)/tests
+	$(CLANG) $(BPF_CFLAGS) -c $< -o $@
+
+$(types_objects): $(BUILD)/tests/%.bpf.o: tests/types/%.bpf.c tests/types/types.bpf.h tests/types/told.h \
 		bpf/bpf_exceptions.h | $(BUILD)/tests
 	$(CLANG) $(BPF_CFLAGS) -c $< -o $@
 
@@ -214,6 +219,9 @@ $(addprefix $(BUILD)/tests/,canary special life stress): $(BUILD)/tests/%: tests
 	$(link)
 
 $(BUILD)/tests/ordinary: tests/ordinary/ordinary.c tests/ordinary/ordinary.h tests/fdinfo.h | $(BUILD)/tests
+	$(link)
+
+$(BUILD)/tests/types: $(filter-out %.bpf.c %.bpf.h,$(wildcard tests/types/*.[ch])) | $(BUILD)/tests
 	$(link)
 
 $(BUILD)/tests/fuzz: $(wildcard tests/fuzz/*.[ch]) tests/builder.c tests/builder.h tests/kmod/test.h \
