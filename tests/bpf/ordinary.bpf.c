@@ -27,6 +27,12 @@ SEC("tc") int returns_20(struct __sk_buff *ctx)
 
 /* --- what returns in a way that no compiler knows --------------------------------------- */
 
+#define THROW_IF(cond, cookie)							\
+	do {									\
+		if (cond)							\
+			bpf_throw(cookie);					\
+	} while (0)
+
 /* Called in the middle of a program, where the compiler drops the rest */
 #define NO_RETURN(name, desc, linkage, body, ...)				\
 linkage int name##_judges(struct __sk_buff *ctx)				\
@@ -76,13 +82,14 @@ static __always_inline int three(void)
 }
 
 NO_RETURN(tail_returns, "a tail call, a throw on one path and a return on the other", __subprog,
-	  bpf_tail_call(ctx, &jmp_table, 0); if (throws) bpf_throw(1); return three(),
+	  bpf_tail_call(ctx, &jmp_table, 0); THROW_IF(throws, 1); return three(),
 	  __tail_call(jmp_table, 0, returns_20) __returns(21))
-NO_RETURN(load_returns, "LD_ABS out of the packet returns 0, behind it are throw and return", __subprog,
-	  if (load_byte(ctx, 2000) == 3) bpf_throw(1); return three(),
+NO_RETURN(load_returns, "LD_ABS out of the packet returns 0, behind it are throw and return",
+	  __subprog,
+	  THROW_IF(load_byte(ctx, 2000) == 3, 1); return three(),
 	  __returns(1))
 NO_RETURN(load_global_returns, "the same in a global function", __global,
-	  if (load_byte(ctx, 2000) == 3) bpf_throw(1); return three(),
+	  THROW_IF(load_byte(ctx, 2000) == 3, 1); return three(),
 	  __returns(1))
 
 SEC("tc") __test("main may tail-call or throw: nothing follows it")
@@ -167,7 +174,7 @@ int name(struct __sk_buff *ctx)							\
 	return ret + *(volatile __u8 *)(data + 13);				\
 }
 
-#define MAY_TAIL_CALL	bpf_tail_call(ctx, &jmp_table, 0); if (throws) bpf_throw(3)
+#define MAY_TAIL_CALL	bpf_tail_call(ctx, &jmp_table, 0); THROW_IF(throws, 3)
 
 PACKET(packet_tail_call, "a packet pointer, held across a tail call or throw", __subprog,
        bpf_tail_call(ctx, &jmp_table, 0); return bpf_throw_returning(3),
@@ -177,9 +184,9 @@ PACKET(packet_tail_call_exit, "a packet pointer, held across a tail call with an
 PACKET(packet_tail_call_global, "a packet pointer, held across a global function that tail-calls",
        __global, MAY_TAIL_CALL; return 0, __refused("invalid mem access"))
 PACKET(packet_throw, "a packet pointer, held across a call that may throw", __subprog,
-       if (throws) bpf_throw(3); return 5, __returns(5))
+       THROW_IF(throws, 3); return 5, __returns(5))
 PACKET(packet_throw_global, "a packet pointer, held across a global function that may throw",
-       __global, if (throws) bpf_throw(3); return 5, __returns(5))
+       __global, THROW_IF(throws, 3); return 5, __returns(5))
 
 /* --- layouts: a throw that others share has any block behind it ----------------------------- */
 

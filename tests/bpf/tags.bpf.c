@@ -52,7 +52,7 @@ __subprog int throw_if(__u64 cookie)
 	return 5;
 }
 
-/* --- the callback ------------------------------------------------------------------------------ */
+/* --- the callback ------------------------------------------------------------------ */
 
 SEC("tc") __test("a tag names a global function") __callback(plus_one) __input(throws, 1)
 __returns(41) __expect(passed, 0)
@@ -119,7 +119,7 @@ int BPF_PROG(tag_fentry, int a)
 	return 0;
 }
 
-/* --- without a callback ------------------------------------------------------------------------- */
+/* --- without a callback ------------------------------------------------------------- */
 
 SEC("tc") __test("the object has a tag somewhere: the cookie is returned") __input(throws, 1)
 __returns(40)
