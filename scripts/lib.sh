@@ -69,10 +69,16 @@ tied() {
 	exec setpriv --pdeathsig TERM "$@"
 }
 
-# The kernel of the configurations that KERNEL_CONFIG names, as scripts/kernel prints it.
+# The kernel to test on: Debian's own of release STOCK ("newest": the newest), as scripts/stock prints
+# it, or one of the configurations that KERNEL_CONFIG names, as scripts/kernel does.
 configured_kernel() {
 	local name options=()
 
+	if [[ -n ${STOCK:-} ]]; then
+		[[ $STOCK == newest ]] || options=("$STOCK")
+		"$ROOT/scripts/stock" "${options[@]}"
+		return
+	fi
 	for name in ${KERNEL_CONFIG:-}; do
 		options+=(--config "$name")
 	done
@@ -94,6 +100,11 @@ kernel_compiler() {
 	fi
 }
 
+# headers_compiler KDIR: the one that Debian's headers name.
+headers_compiler() {
+	sed -n 's/^CC = .*\(gcc-[0-9]*\)$/\1/p' "$1/.kernelvariables" 2>/dev/null | grep . || echo gcc
+}
+
 # kernel_toolchain KDIR: the argument that tells kbuild of it, for modules; none for gcc.
 kernel_toolchain() {
 	local compiler suffix
@@ -108,10 +119,47 @@ kernel_toolchain() {
 	fi
 }
 
+# extract_vmlinux IMAGE FILE: unpack the kernel in a bzImage; see Documentation/x86/boot.rst.
+extract_vmlinux() {
+	local image=$1 setup offset length tool package
+
+	setup=$(od -An -j 497 -N 1 -t u1 "$image")
+	read -r offset length < <(od -An -j 584 -N 8 -t u4 "$image")
+	dd if="$image" of="$2.packed" iflag=skip_bytes,count_bytes skip="$(((setup + 1) * 512 + offset))" \
+		count="$((length - 4))" bs=1M status=none
+	case $(od -An -N 2 -t x1 "$2.packed") in
+	" fd 37") tool=xz package=xz-utils ;;
+	" 1f 8b") tool=gzip package=gzip ;;
+	" 28 b5") tool=zstd package=zstd ;;
+	" 02 21") tool=lz4 package=lz4 ;;
+	*) die "the kernel in $image isn't packed with xz, gzip, zstd or lz4; give another" ;;
+	esac
+	command -v "$tool" >/dev/null || die "$tool isn't there, which the kernel in $image is packed with; install the package $package"
+	"$tool" -dc <"$2.packed" >"$2" 2>/dev/null || {
+		rm -f "$2" "$2.packed"
+		die "the kernel in $image can't be unpacked with $tool; is the file whole?"
+	}
+	rm "$2.packed"
+}
+
+# need_room DIR MIB WHAT: fail where the disk of DIR has less room than that.
+need_room() {
+	local have
+	have=$(($(df -Pk "$1" | awk 'END { print $4 }') / 1024))
+	((have >= $2)) || die "no room: $1 has $have MiB left, and $3 takes $2 MiB; make room, or set CACHE= to another disk"
+}
+
+# kernel_release KDIR: what its kernel calls itself; Debian's headers say so here alone.
+kernel_release() {
+	sed -n 's/^#define UTS_RELEASE "\(.*\)"/\1/p' "$1/include/generated/utsrelease.h" 2>/dev/null |
+		grep . || cat "$1/include/config/kernel.release"
+}
+
 # kdir_name KDIR: the kernel's name in the cache, or a name for its directory.
 kdir_name() {
 	local dir
-	dir=$(realpath -m -- "$1")
+	dir=$(realpath -ms -- "$1")
+	[[ ${dir##*/} == build && -e ${dir%/build}/bzImage ]] || dir=$(realpath -m -- "$1")
 	if [[ ${dir##*/} == build ]]; then
 		basename "${dir%/build}"
 	else
