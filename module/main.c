@@ -70,7 +70,7 @@ static int check_kernel(void)
 	int err;
 
 	if (!&bpf_unwind_revision) {
-		pr_err("this kernel lacks the companion series: boot one that was built with jit-patch/\n");
+		pr_err("this kernel lacks the companion series: load bpf_exceptions_livepatch first, or boot one that was built with jit-patch/\n");
 		return -EOPNOTSUPP;
 	}
 	if (bpf_unwind_revision != BPF_UNWIND_REVISION) {

@@ -143,7 +143,7 @@ static const struct variant {
 	const char *name, *said, *desc;
 	int err;
 } variants[] = {
-	{ "unpatched", "bpf_exceptions: this kernel lacks the companion series: boot one that was built with jit-patch/\n",
+	{ "unpatched", "bpf_exceptions: this kernel lacks the companion series: load bpf_exceptions_livepatch first, or boot one that was built with jit-patch/\n",
 	  "a kernel without the series", EOPNOTSUPP },
 	{ "revision", "bpf_exceptions: this kernel has revision 1 of the companion series, the module is for 2: build both from one source\n",
 	  "a kernel with another revision of the series", EPROTONOSUPPORT },

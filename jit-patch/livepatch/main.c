@@ -1,0 +1,170 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * BPF exceptions on a kernel without the companion series: its changes as a livepatch.
+ *
+ * The other files of this module are taken from the kernel's source with the series applied, see
+ * "table". They are the verifier, the x86 JIT and what these need, as a second instance beside
+ * vmlinux's. A program is verified and JITed by one or by the other: old and new code never
+ * share one, whenever the livepatch is enabled or disabled. That takes three functions of
+ * vmlinux to be replaced.
+ */
+#define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
+
+#include <linux/bpf.h>
+#include <linux/bpf_unwind.h>
+#include <linux/bpf_verifier.h>
+#include <linux/buildid.h>
+#include <linux/completion.h>
+#include <linux/filter.h>
+#include <linux/livepatch.h>
+#include <linux/module.h>
+#include <linux/mutex.h>
+#include <linux/seq_file.h>
+#include <asm/nops.h>
+#include "target.h"
+
+/* What the series exports besides */
+#include "exports.h"
+
+/* Of vmlinux, which declares them in kernel/livepatch/core.h */
+extern struct mutex klp_mutex;
+extern struct list_head klp_patches;
+
+/* See borrow.h */
+extern struct btf *btf_vmlinux;
+extern struct mutex bpf_verifier_lock;
+struct btf **borrowed_btf_vmlinux __ro_after_init = &btf_vmlinux;
+struct mutex *borrowed_bpf_verifier_lock __ro_after_init = &bpf_verifier_lock;
+const unsigned char * const *borrowed_x86_nops __ro_after_init = x86_nops;
+
+#ifdef LIVE_FDINFO
+void bpf_prog_show_fdinfo(struct seq_file *m, struct file *filp);
+#endif
+
+/*
+ * In place of vmlinux's bpf_check(). Programs that call kfuncs are JITed here, by the JIT that
+ * knows exceptions: vmlinux's bpf_prog_select_runtime(), which comes next, leaves programs alone
+ * that have been.
+ */
+static int check_and_jit(struct bpf_prog **prog, union bpf_attr *attr, bpfptr_t uattr)
+{
+	int err;
+
+	err = bpf_check(prog, attr, uattr);
+	if (err)
+		return err;
+	/* jit_subprogs() has freed the table of kfuncs, but the unwind table is to be completed */
+	if ((*prog)->aux->kfunc_tab || bpf_prog_unwind((*prog)->aux))
+		*prog = bpf_prog_select_runtime(*prog, &err);
+	return err;
+}
+
+static struct klp_func funcs[] = {
+	{ .old_name = "bpf_check", .new_func = check_and_jit },
+	{ .old_name = "bpf_check_attach_target", .new_func = bpf_check_attach_target },
+#ifdef LIVE_FDINFO
+	{ .old_name = "bpf_prog_show_fdinfo", .new_func = bpf_prog_show_fdinfo },
+#endif
+	{ }
+};
+
+static DECLARE_COMPLETION(replaced);
+
+static void post_patch(struct klp_object *obj)
+{
+	complete(&replaced);
+}
+
+static struct klp_object objs[] = {
+	{ .funcs = funcs, .callbacks = { .post_patch = post_patch } },
+	{ }
+};
+
+static struct klp_patch patch = {
+	.mod = THIS_MODULE,
+	.objs = objs,
+};
+
+static bool has_func(struct klp_object *obj, const char *name)
+{
+	struct klp_func *func;
+
+	klp_for_each_func(obj, func)
+		if (!strcmp(func->old_name, name))
+			return true;
+	return false;
+}
+
+/* Another livepatch of the same functions has changed them for a reason, which would be undone. */
+static int check_others(void)
+{
+	struct klp_patch *other;
+	struct klp_object *obj;
+	struct klp_func *func;
+	int err = 0;
+
+	mutex_lock(&klp_mutex);
+	list_for_each_entry(other, &klp_patches, list) {
+		klp_for_each_object(other, obj) {
+			if (obj->name)
+				continue;
+			for (func = funcs; func->old_name; func++) {
+				if (!has_func(obj, func->old_name))
+					continue;
+				pr_err("livepatch %s replaces %s(), too: disable and remove it first\n",
+				       other->mod->name, func->old_name);
+				err = -EBUSY;
+			}
+		}
+	}
+	mutex_unlock(&klp_mutex);
+	return err;
+}
+
+static int check_kernel(void)
+{
+	static const u8 build_id[] = { TARGET_BUILD_ID };
+
+	if (!borrowed_bpf_verifier_lock) {
+		pr_err("the module has lost its livepatch relocations, by strip it seems: build it again\n");
+		return -ENOEXEC;
+	}
+	if (memcmp(vmlinux_build_id, build_id, sizeof(build_id))) {
+		pr_err("made for kernel " TARGET_VERSION ", build ID %*phN, and this one's is %*phN: make it for this kernel\n",
+		       (int)sizeof(build_id), build_id, (int)sizeof(build_id), vmlinux_build_id);
+		return -ENOEXEC;
+	}
+	return check_others();
+}
+
+/*
+ * Enabling ends when no task is in one of the functions. What loads programs before that may get
+ * vmlinux's verifier, which refuses those with exceptions.
+ */
+static int __init bpf_exceptions_livepatch_init(void)
+{
+	int err;
+
+	err = check_kernel();
+	if (err)
+		return err;
+	err = klp_enable_patch(&patch);
+	if (err) {
+		pr_err("the kernel didn't enable the livepatch (%d), for the reason above\n", err);
+		return err;
+	}
+	if (!wait_for_completion_timeout(&replaced, 60 * HZ))
+		pr_warn("not enabled for all tasks after 60 s: see /proc/*/patch_state; those whose state is 0 can't load programs with exceptions yet\n");
+	return 0;
+}
+
+/* The kernel has let go of the module when it gets here, after the livepatch was disabled */
+static void __exit bpf_exceptions_livepatch_exit(void)
+{
+}
+
+module_init(bpf_exceptions_livepatch_init);
+module_exit(bpf_exceptions_livepatch_exit);
+MODULE_INFO(livepatch, "Y");
+MODULE_DESCRIPTION("BPF exceptions: the companion series as a livepatch");
+MODULE_LICENSE("GPL");
