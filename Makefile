@@ -30,15 +30,15 @@ assert_objects := $(patsubst %,$(BUILD)/tests/cases_%.bpf.o,u8 s8 u16 s16 u32 s3
 bench_programs := $(addprefix $(BUILD)/bench/,bench prologue corpus)
 trace_objects := $(patsubst %,$(BUILD)/tests/%.bpf.o,trace lines14 lines19 lines14-sites lines19-sites) \
 	$(foreach seed,1 2 3 6,$(patsubst %,$(BUILD)/tests/many$(seed)-%.bpf.o,14 19 14-sites 19-sites))
-programs := $(addprefix $(BUILD)/tests/,runner canary special types life stress trace fuzz ordinary)
+programs := $(addprefix $(BUILD)/tests/,runner canary special types life live stress trace fuzz ordinary)
 sample_objects := $(patsubst bpf/samples/%.bpf.c,$(BUILD)/samples/%.bpf.o,$(wildcard bpf/samples/*.bpf.c))
 samples := $(BUILD)/samples/samples $(sample_objects)
 tool := $(BUILD)/tools/bpfthrow
 
 .DEFAULT_GOAL := help
-.PHONY: help run check check-debug check-kernels check-kernel-tests check-bases steps fuzz ordinary stress \
-	setup kernel module patch unpatch doctor install dkms uninstall lint tests tools samples bench bench-quick \
-	bench-programs shell clean
+.PHONY: help run check check-live check-stock check-debug check-kernels check-kernel-tests check-bases steps fuzz \
+	ordinary stress setup kernel live module patch unpatch doctor install dkms deb uninstall lint tests tools \
+	samples bench bench-quick bench-programs shell clean
 
 help: ## list the targets
 	@echo 'BPF exceptions for Linux 6.1. Targets:'
@@ -50,27 +50,36 @@ help: ## list the targets
 	@echo 'DESTDIR=DIR stands for / when installing.'
 	@echo 'make run and make check install missing Debian packages: as root, or through sudo.'
 
-run: setup ## the main job: BPF programs throw on a patched kernel in QEMU, and one sees it
-	@scripts/run
+run: setup ## the main job: BPF programs throw on Debian's own kernel in QEMU (KERNEL=patched: on one built with the series)
+	@scripts/run $(if $(filter patched,$(KERNEL)),--patched)
 
 check: setup ## all tests; the results are in build/check.tap
 	@scripts/setup check lint
 	@tests/check
 
-# The suites that run in a kernel; for the others it doesn't matter which
+# The suites that run in a kernel; for the others it doesn't matter which. What "ordinary" is about,
+# compilers and the verifier's verdicts, is the same in all configurations.
 in_kernel := bpf bare asserts canary images jited special types fuzz ordinary trace stress samples life dump misfits
 
 check-debug: setup ## the tests that run in the kernel, on those of debug kernels
 	@scripts/setup check
-	@KERNEL_CONFIG=debug MEM=3G tests/check $(in_kernel)
+	@KERNEL_CONFIG=debug MEM=3G tests/check $(filter-out ordinary,$(in_kernel))
+
+check-live: setup ## the tests that run on Debian's newest kernel, with the livepatch; on another one with STOCK=RELEASE, some with SUITES=
+	@scripts/setup check
+	@STOCK="$(or $(STOCK),newest)" tests/check $(SUITES)
+
+check-stock: setup ## the same on each of Debian's kernels whose source is in the archive (hours)
+	@scripts/setup check
+	@tests/stock
 
 # With kCFI the kernel's own calls of struct_ops and of helpers' callbacks are its end, on 6.1
 check-kernels: setup ## the same with frame pointers and coverage; with retpolines, return thunks, IBT; with kCFI
 	@scripts/setup check
 	@status=0; \
-	KERNEL_CONFIG="frame-pointer kcov" tests/check $(in_kernel) || status=$$?; \
+	KERNEL_CONFIG="frame-pointer kcov" tests/check $(filter-out ordinary,$(in_kernel)) || status=$$?; \
 	KERNEL_CONFIG=mitigations KERNEL_APPEND="spectre_v2=retpoline indirect_target_selection=force" \
-		tests/check $(in_kernel) || status=$$?; \
+		tests/check $(filter-out ordinary,$(in_kernel)) || status=$$?; \
 	KERNEL_CONFIG=cfi tests/check $(filter-out special types fuzz stress,$(in_kernel)) || status=$$?; \
 	exit $$status
 
@@ -103,6 +112,9 @@ setup: ## have the Debian packages that all this needs
 kernel: setup ## build the patched kernel (minutes), or find it in the cache; prints where it is
 	@scripts/kernel
 
+live: ## build both modules for the running Debian kernel, or for KVER= or KDIR=, without the series
+	@scripts/module $(or $(KDIR),/lib/modules/$(or $(KVER),$(shell uname -r))/build)
+
 module: ## build bpf_exceptions.ko for KDIR=, or for the kernel of "make kernel"
 	@scripts/module $(if $(KDIR),"$(KDIR)") $(if $(W),W=$(W)) $(if $(C),C=$(C))
 
@@ -120,6 +132,9 @@ install: ## install the module for KDIR= (default: the running kernel), and the 
 
 dkms: ## have DKMS build the module for each kernel that has the series
 	@scripts/install --dkms
+
+deb: ## make the Debian packages bpf-exceptions-dkms and bpf-exceptions, in build/deb
+	@scripts/deb
 
 uninstall: ## remove what these two have installed
 	@scripts/install --uninstall $(if $(KDIR),"$(KDIR)")
@@ -212,6 +227,9 @@ $(BUILD)/tests/trace: $(addprefix tests/trace/,trace.c stack.c trace.h) bpf/tool
 	$(link)
 
 $(BUILD)/tests/runner: tests/runner.c | $(BUILD)/tests
+	$(link)
+
+$(BUILD)/tests/live: tests/live/live.c tests/builder.c tests/builder.h | $(BUILD)/tests
 	$(link)
 
 $(addprefix $(BUILD)/tests/,canary special life stress): $(BUILD)/tests/%: tests/%.c tests/builder.c tests/builder.h \
