@@ -63,7 +63,7 @@ consoles=$project/build/vm
 # other_machine FILE OPTION...: starts one, and waits until it is up
 other_machine() {
 	"$project/scripts/vm" --kernel "$KERNEL" --no-module "${@:2}" -- \
-		sh -c 'echo "the first machine" >/dev/kmsg; echo up; sleep 100' >"$1" 2>&1 &
+		sh -c 'echo "the first machine" >/dev/kmsg; sleep 2; echo up; sleep 100' >"$1" 2>&1 &
 	other=$!
 	until grep -q up "$1" || ! kill -0 "$other" 2>/dev/null; do sleep 0.1; done
 }
