@@ -149,10 +149,11 @@ need_room() {
 	((have >= $2)) || die "no room: $1 has $have MiB left, and $3 takes $2 MiB; make room, or set CACHE= to another disk"
 }
 
-# kernel_release KDIR: what its kernel calls itself; Debian's headers say so here alone.
+# kernel_release KDIR: what its kernel calls itself; Debian's headers may say so in a header alone.
 kernel_release() {
-	sed -n 's/^#define UTS_RELEASE "\(.*\)"/\1/p' "$1/include/generated/utsrelease.h" 2>/dev/null |
-		grep . || cat "$1/include/config/kernel.release"
+	cat "$1/include/config/kernel.release" 2>/dev/null ||
+		{ grep -qs '" Debian ' "$1/include/generated/package.h" &&
+			sed -n 's/^#define UTS_RELEASE "\(.*\)"/\1/p' "$1/include/generated/utsrelease.h" | grep .; }
 }
 
 # kdir_name KDIR: the kernel's name in the cache, or a name for its directory.

@@ -77,7 +77,7 @@ mkdir -p "$tmp/dkms" "$modules"
 check "for DKMS" 0 "installed $dest/usr/src/bpf-exceptions-" installing --dkms
 cd / || exit		# nothing depends on where one is
 check "DKMS adds it" 0 "" dkms_does add "$dkms"
-check "DKMS, a kernel without the series: not built" 77 "bpf-exceptions: .*without the patch series that the module needs; put it in" \
+check "DKMS, a kernel without the series: not built" 77 "bpf-exceptions: .*without the patch series that the module needs \(put it in with make patch" \
 	dkms_does build "$dkms" -k "$release" --kernelsourcedir "$plain"
 check "DKMS, such a kernel is installed: nothing to do" 0 "" \
 	dkms_does autoinstall -k "$release" --kernelsourcedir "$plain"
