@@ -232,6 +232,26 @@ static const char *const no_memory[] = {
 	"bpf_exceptions: cannot register kfuncs for xdp programs: -12\n",
 };
 
+/* Fail each allocation of the module's load in turn */
+static bool sweep(int *cnt, int *denied, int said[2], int *err, bool *more)
+{
+	bool ok = true;
+
+	for (*cnt = 0, *more = true; ok && *more && *cnt < MOST_ALLOCATIONS;) {
+		clear_log();
+		ok = write_to(FAIL_NTH, "%d", *cnt + 1);
+		*err = load_module();
+		*more = read_number(FAIL_NTH) == 0;
+		*cnt += *more;
+		*denied += *err == ENOMEM;
+		for (int i = 0; i < 2 && *err == ENOMEM; i++)
+			said[i] += !!strstr(log_text(), no_memory[i]);
+		/* it can do without some */
+		ok = ok && (*err ? *err == ENOMEM && unload_module() == ENOENT : !unload_soon());
+	}
+	return ok;
+}
+
 static void starves(void)
 {
 	int err = 0, cnt = 0, denied = 0, said[2] = {};
@@ -239,20 +259,9 @@ static void starves(void)
 	bool ok = write_to(FAILSLAB "ignore-gfp-wait", "N", 0) &&
 		  write_to(FAILSLAB "verbose", "%d", 0), more = true;
 
-	/* Loads don't allocate in the same order each time: those of the module are met sooner or later */
+	/* Loads don't allocate in the same order each time, so a sweep may miss one */
 	for (int pass = 0; ok && pass < 5 && !(said[0] && said[1]); pass++)
-	for (cnt = 0, more = true; ok && more && cnt < MOST_ALLOCATIONS;) {
-		clear_log();
-		ok = write_to(FAIL_NTH, "%d", cnt + 1);
-		err = load_module();
-		more = read_number(FAIL_NTH) == 0;
-		cnt += more;
-		denied += err == ENOMEM;
-		for (int i = 0; i < 2 && err == ENOMEM; i++)
-			said[i] += !!strstr(log_text(), no_memory[i]);
-		/* it can do without some */
-		ok = ok && (err ? err == ENOMEM && unload_module() == ENOENT : !unload_soon());
-	}
+		ok = sweep(&cnt, &denied, said, &err, &more);
 	if (!ok)
 		printf("# allocation %d: error %d of the load; the kernel said: %s\n", cnt, err, log_text());
 	printf("# %d allocations, %d of them needed, %d the module's own\n", cnt, denied, said[0] + said[1]);
