@@ -149,11 +149,14 @@ need_room() {
 	((have >= $2)) || die "no room: $1 has $have MiB left, and $3 takes $2 MiB; make room, or set CACHE= to another disk"
 }
 
-# kernel_release KDIR: what its kernel calls itself; Debian's headers may say so in a header alone.
+# kernel_release KDIR: what its kernel calls itself. In Debian's headers kernel.release has the
+# upstream version, and only utsrelease.h the name; elsewhere it is kernel.release that is kept up.
 kernel_release() {
-	cat "$1/include/config/kernel.release" 2>/dev/null ||
-		{ grep -qs '" Debian ' "$1/include/generated/package.h" &&
-			sed -n 's/^#define UTS_RELEASE "\(.*\)"/\1/p' "$1/include/generated/utsrelease.h" | grep .; }
+	if grep -qs '" Debian ' "$1/include/generated/package.h"; then
+		sed -n 's/^#define UTS_RELEASE "\(.*\)"/\1/p' "$1/include/generated/utsrelease.h" | grep .
+	else
+		cat "$1/include/config/kernel.release"
+	fi
 }
 
 # kdir_name KDIR: the kernel's name in the cache, or a name for its directory.
