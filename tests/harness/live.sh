@@ -5,6 +5,7 @@
 # where.
 
 live=$ROOT/scripts/live
+unset VMLINUX		# that of the kernel which the other tests are for
 stock=$("$ROOT/scripts/stock")
 stock_release=$(<"$stock/release")
 dest=$tmp/live-dest
