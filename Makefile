@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# The front door: "make" lists what there is. Scripts do the work and say what they do;
-# each tells its arguments with --help.
+# The front door: "make" lists the targets. The scripts do the work and say what they are
+# doing; each explains its arguments with --help.
 
 CACHE ?=
 KDIR ?=
@@ -40,41 +40,46 @@ tool := $(BUILD)/tools/bpfthrow
 	ordinary stress setup kernel live module patch unpatch doctor install dkms deb uninstall lint tests tools \
 	samples bench bench-quick bench-programs shell clean
 
-help: ## list the targets
-	@echo 'BPF exceptions for Linux 6.1. Targets:'
-	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 26
+help:
+	@echo 'BPF exceptions for Linux 6.1'
+	@sed -n 's/^##@ \(.*\)/\n\1:/p; s/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 26
 	@echo
-	@echo 'Variables: CACHE=DIR keeps kernels (default ~/.cache/bpf-exceptions), KSRC=DIR is a'
-	@echo '6.1.y source to use instead of the Debian package, DEB_VERSION=V a version of the package'
-	@echo 'to fetch, KDIR=DIR a kernel build directory (VMLINUX=FILE: what its packaged headers lack),'
-	@echo 'DESTDIR=DIR stands for / when installing.'
+	@echo 'Variables:'
+	@echo '  CACHE=DIR      where kernels are kept (default: ~/.cache/bpf-exceptions)'
+	@echo '  KSRC=DIR       a 6.1.y source to use instead of the Debian package'
+	@echo '  DEB_VERSION=V  the version of that package to fetch'
+	@echo '  KDIR=DIR       a kernel build directory'
+	@echo '  VMLINUX=FILE   its vmlinux, where KDIR is packaged headers, which have none'
+	@echo '  DESTDIR=DIR    install into DIR instead of /'
 	@echo 'make run and make check install missing Debian packages: as root, or through sudo.'
 
-run: setup ## the main job: BPF programs throw on Debian's own kernel in QEMU (KERNEL=patched: on one built with the series)
+##@ Try it
+run: setup ## run BPF programs that throw on Debian's kernel, in QEMU (KERNEL=patched: a patched one)
 	@scripts/run $(if $(filter patched,$(KERNEL)),--patched)
 
-check: setup ## all tests; the results are in build/check.tap
+##@ Test it
+check: setup ## run all tests; the results are in build/check.tap
 	@scripts/setup check lint
 	@tests/check
 
-# The suites that run in a kernel; for the others it doesn't matter which. What "ordinary" is about,
-# compilers and the verifier's verdicts, is the same in all configurations.
+# The suites that run in a kernel; for the others it doesn't matter which. "ordinary" is about
+# compilers and the verifier's verdicts, which are the same in all configurations.
 in_kernel := bpf bare asserts canary images jited special types fuzz ordinary trace stress samples life dump misfits
 
-check-debug: setup ## the tests that run in the kernel, on those of debug kernels
+check-debug: setup ## run those that run in a kernel on one with KASAN, lockdep and the like
 	@scripts/setup check
 	@KERNEL_CONFIG=debug MEM=3G tests/check $(filter-out ordinary,$(in_kernel))
 
-check-live: setup ## the tests that run on Debian's newest kernel, with the livepatch; on another one with STOCK=RELEASE, some with SUITES=
+check-live: setup ## run them on Debian's kernel with the livepatch (STOCK=RELEASE, SUITES="NAME...")
 	@scripts/setup check
 	@STOCK="$(or $(STOCK),newest)" tests/check $(SUITES)
 
-check-stock: setup ## the same on each of Debian's kernels whose source is in the archive (hours)
+check-stock: setup ## run them on every Debian kernel whose source is in the archive (hours)
 	@scripts/setup check
 	@tests/stock
 
-# With kCFI the kernel's own calls of struct_ops and of helpers' callbacks are its end, on 6.1
-check-kernels: setup ## the same with frame pointers and coverage; with retpolines, return thunks, IBT; with kCFI
+# With kCFI, 6.1 panics in its own calls of struct_ops and of helpers' callbacks
+check-kernels: setup ## run them with frame pointers and coverage, with mitigations, and with kCFI
 	@scripts/setup check
 	@status=0; \
 	KERNEL_CONFIG="frame-pointer kcov" tests/check $(filter-out ordinary,$(in_kernel)) || status=$$?; \
@@ -84,80 +89,83 @@ check-kernels: setup ## the same with frame pointers and coverage; with retpolin
 	exit $$status
 
 stress: SECONDS ?= 60
-unexport SECONDS	# bash counts from it
-stress: setup ## throws everywhere at once while all that can change changes, for SECONDS=60
+unexport SECONDS	# it would set bash's clock
+stress: setup ## throw in all contexts while everything that can change changes, for SECONDS=60
 	@scripts/setup check
 	@STRESS_SECONDS="$(SECONDS)" tests/check stress; status=$$?; grep '^#' build/check/stress.tap; exit $$status
 
-check-kernel-tests: setup ## the kernel's own BPF tests, with the series and without (some twenty minutes)
+check-kernel-tests: setup ## run the kernel's own BPF tests with and without the series (about twenty minutes)
 	@tests/kernel-tests
 
-check-bases: setup ## the series on each 6.1 source in the archive: it applies, and passes tests on the ends
+check-bases: setup ## apply the series to every 6.1 source in the archive, and test the oldest and newest
 	@scripts/setup check
 	@tests/bases run $(if $(RECORD),--record)
 
-steps: setup ## build and boot the kernel after each patch of the series (some twenty minutes)
+steps: setup ## build and boot the kernel after each patch of the series (about twenty minutes)
 	@tests/steps
 
-fuzz: setup ## COUNT= random programs (default 1000) of SEED= (default: fresh), see tests/fuzz/run
+fuzz: setup ## run COUNT= random programs (default 1000), see tests/fuzz/run
 	@tests/fuzz/run
 
-ordinary: setup ## COUNT= generated C programs with throws (default 300) from SEED= on, see tests/ordinary/run
+ordinary: setup ## run COUNT= generated C programs with throws (default 300), see tests/ordinary/run
 	@scripts/setup check
 	@tests/ordinary/run
 
-setup: ## have the Debian packages that all this needs
+##@ Build it
+setup: ## install the Debian packages that are missing
 	@scripts/setup
 
-kernel: setup ## build the patched kernel (minutes), or find it in the cache; prints where it is
+kernel: setup ## build the patched kernel (minutes), or find it in the cache, and print where it is
 	@scripts/kernel
 
-live: ## build both modules for the running Debian kernel, or for KVER= or KDIR=, without the series
+live: ## build both modules for the running Debian kernel, or for that of KVER= or KDIR=
 	@scripts/module $(or $(KDIR),/lib/modules/$(or $(KVER),$(shell uname -r))/build)
 
 module: ## build bpf_exceptions.ko for KDIR=, or for the kernel of "make kernel"
 	@scripts/module $(if $(KDIR),"$(KDIR)") $(if $(W),W=$(W)) $(if $(C),C=$(C))
 
-patch: ## put the series into the kernel source KSRC=, as commits in a git checkout
+##@ Use it
+patch: ## apply the series to the kernel source KSRC=, as commits if it is a git checkout
 	@scripts/patch $(if $(KSRC),"$(KSRC)")
 
 unpatch: ## take it out again
 	@scripts/patch --reverse $(if $(KSRC),"$(KSRC)")
 
-doctor: ## say what the kernel KDIR=, or the one that runs, has of what the module needs
+doctor: ## check whether the running kernel, or that of KDIR=, has what the module needs
 	@scripts/doctor $(if $(KDIR),"$(KDIR)")
 
-install: ## install the module for KDIR= (default: the running kernel), and the header
+install: ## install the modules for the running kernel, or for that of KDIR=, and the header
 	@scripts/install $(if $(KDIR),"$(KDIR)")
 
-dkms: ## have DKMS build the module for each kernel that has the series
+dkms: ## have DKMS build the modules for every installed kernel that can have them
 	@scripts/install --dkms
 
-deb: ## make the Debian packages bpf-exceptions-dkms and bpf-exceptions, in build/deb
+deb: ## build the Debian packages bpf-exceptions-dkms and bpf-exceptions, in build/deb
 	@scripts/deb
 
-uninstall: ## remove what these two have installed
+uninstall: ## remove what make install and make dkms have installed
 	@scripts/install --uninstall $(if $(KDIR),"$(KDIR)")
 
-lint: setup ## let checkpatch, sparse, kernel-doc, shellcheck, codespell look at the sources
+##@ Work on it
+lint: setup ## check the sources with checkpatch, sparse, kernel-doc, shellcheck and codespell
 	@scripts/setup lint
 	@scripts/lint
 
-tests: $(programs) $(tool) $(samples) ## build the test programs, run none
+tests: $(programs) $(tool) $(samples) ## build the test programs without running them
 tests: $(bpf_objects) $(assert_objects) $(trace_objects) $(types_objects)
 
-bench: setup ## count what exceptions cost, against mainline's and error codes: the table and chart
+bench: setup ## measure what exceptions cost, compared with mainline and with error codes
 	@scripts/bench $(if $(RECORD),--record)
 
-bench-quick: setup ## the part of it that "make check" runs, against the figures on record
+bench-quick: setup ## the part of it that "make check" runs, against the recorded figures
 	@tests/bench/quick
 
 bench-programs: $(bench_programs) $(bench_objects)
 
-shell: setup ## an interactive shell in the test machine
+shell: setup ## get an interactive shell in the test machine
 	@scripts/module >/dev/null && scripts/vm
 
-tools: $(tool) ## build bpfthrow, which shows what programs throw, and where
+tools: $(tool) ## build bpfthrow, which shows which programs throw, and where
 
 samples: setup $(samples) ## run the programs of bpf/samples in the test machine
 	@scripts/module >/dev/null && scripts/vm $(addprefix --with ,$(samples)) -- samples
@@ -165,7 +173,7 @@ samples: setup $(samples) ## run the programs of bpf/samples in the test machine
 clean: ## remove build/; kernels stay in the cache
 	rm -rf $(BUILD)
 
-# What is in there takes compilers
+# Everything in there needs compilers
 $(BUILD)/tests $(BUILD)/bench $(BUILD)/tools $(BUILD)/samples:
 	@scripts/setup build $(if $(filter %/tests,$@),check)
 	@mkdir -p $@
@@ -188,7 +196,7 @@ $(types_objects): $(BUILD)/tests/%.bpf.o: tests/types/%.bpf.c tests/types/types.
 $(BUILD)/tests/trace.bpf.o: tests/trace/trace.bpf.c tests/bpf/test.h bpf/bpf_exceptions.h | $(BUILD)/tests
 	$(CLANG) $(BPF_CFLAGS) -c $< -o $@
 
-# The oldest compiler that does, and the newest that Debian 12 has: they tell lines apart differently
+# The oldest compiler that works, and the newest that Debian 12 has: their line info differs
 $(BUILD)/tests/lines14.bpf.o $(BUILD)/tests/lines14-sites.bpf.o: CLANG = clang-14
 $(BUILD)/tests/lines19.bpf.o $(BUILD)/tests/lines19-sites.bpf.o: CLANG = clang-19
 $(BUILD)/tests/lines%-sites.bpf.o: BPF_CFLAGS += -DBPF_ASSERT_SITES
@@ -196,7 +204,7 @@ $(filter $(BUILD)/tests/lines%,$(trace_objects)): tests/trace/lines.bpf.c tests/
 		bpf/bpf_exceptions.h | $(BUILD)/tests
 	$(CLANG) $(BPF_CFLAGS) -c $< -o $@
 
-# Programs with many throws, by their seeds. 6.1 refuses those of 4 and 5: "back-edge" of a loop
+# Programs with many throws, by seed. 6.1 refuses those of seeds 4 and 5: "back-edge" of a loop
 $(BUILD)/tests/many%.bpf.c: tests/trace/generate | $(BUILD)/tests
 	tests/trace/generate $* >$@
 
@@ -213,7 +221,7 @@ $(BUILD)/tests/many%-19-sites.bpf.o: $(BUILD)/tests/many%.bpf.c bpf/bpf_exceptio
 $(BUILD)/samples/%.bpf.o: bpf/samples/%.bpf.c bpf/bpf_exceptions.h | $(BUILD)/samples
 	$(CLANG) $(BPF_CFLAGS) -c $< -o $@
 
-# Static, so that they run in the test machine as they are; libelf warns of its use of dlopen
+# Static, so that they run in the test machine as they are; libelf warns about its use of dlopen
 link = $(CC) $(CFLAGS) -Wall -Wextra -static -o $@ $(filter %.c,$^) -lbpf -lelf -lz
 
 $(tool): $(addprefix bpf/tools/,bpfthrow.c prog.c trace.c prog.h trace.h) | $(BUILD)/tools
@@ -249,7 +257,7 @@ $(BUILD)/tests/fuzz: $(wildcard tests/fuzz/*.[ch]) tests/builder.c tests/builder
 $(BUILD)/bench/%.bpf.o: tests/bench/%.bpf.c bpf/bpf_exceptions.h | $(BUILD)/bench
 	$(CLANG) $(BPF_CFLAGS) -c $< -o $@
 
-# throw.bpf.c as it is for mainline's kernel, and without what throws
+# throw.bpf.c for mainline's kernel, and without throws
 $(BUILD)/bench/mainline.bpf.o: BPF_CFLAGS += -DMAINLINE
 $(BUILD)/bench/errcode.bpf.o: BPF_CFLAGS += -DNO_EXCEPTIONS
 $(BUILD)/bench/mainline.bpf.o $(BUILD)/bench/errcode.bpf.o: tests/bench/throw.bpf.c | $(BUILD)/bench
