@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: GPL-2.0-only
 # shellcheck shell=bash disable=SC2154 # scripts set what they share with this
 #
-# Shared by the scripts; sourced, not run. Standard output belongs to the result
-# of a script: whatever a person should read goes to standard error.
+# Shared by the scripts; sourced, not run. Standard output is for a script's result: anything
+# meant for people goes to standard error.
 
 ME=${0##*/}
 # shellcheck disable=SC2034 # for the scripts
 ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
-PATH=$PATH:/usr/sbin:/sbin	# bpftool and insmod live there; not on a user's PATH
+PATH=$PATH:/usr/sbin:/sbin	# for bpftool and insmod; not on every user's PATH
 
 # The cache: CACHE, else the user's own. Absolute, since the scripts change directory.
 cache_dir() {
@@ -18,7 +18,7 @@ cache_dir() {
 	printf '%s\n' "$dir"
 }
 
-# die WORDS...: what happened, why, what to do, in one line; DIE_STATUS is the exit status.
+# die WORDS...: fail with one line: what happened, why, what to do. DIE_STATUS is the exit status.
 die() {
 	printf '%s: %s\n' "$ME" "$*" >&2
 	exit "${DIE_STATUS:-1}"
@@ -37,7 +37,7 @@ bad_option() {
 	die "unknown argument '$1'; see $0 --help"
 }
 
-# option_value OPTION [VALUE]: fails where an option that needs a value has none.
+# option_value OPTION [VALUE]: fail if an option that needs a value has none.
 option_value() {
 	(($# > 1)) || die "$1 needs a value; see $0 --help"
 }
@@ -47,7 +47,7 @@ elapsed() {
 	printf '%dm%02ds' $((SECONDS / 60)) $((SECONDS % 60))
 }
 
-# progress WORDS...: where a long step is. In place on a terminal, else a line every 10 seconds.
+# progress WORDS...: show how far a long step is: in place on a terminal, else every 10 seconds.
 progress() {
 	if [[ -t 2 ]]; then
 		printf '\r\033[K%s: %s' "$ME" "$*" >&2
@@ -64,13 +64,13 @@ progress_done() {
 	progress_next=0
 }
 
-# Runs a command that dies with this script, even where the script is killed outright.
+# Runs a command that dies with this script, even if the script gets SIGKILL.
 tied() {
 	exec setpriv --pdeathsig TERM "$@"
 }
 
-# The kernel to test on: Debian's own of release STOCK ("newest": the newest), as scripts/stock prints
-# it, or one of the configurations that KERNEL_CONFIG names, as scripts/kernel does.
+# Prints the directory of the kernel to test on: Debian's kernel of release STOCK (or "newest"), from
+# scripts/stock, or one with the configurations that KERNEL_CONFIG names, from scripts/kernel.
 configured_kernel() {
 	local name options=()
 
@@ -85,7 +85,7 @@ configured_kernel() {
 	"$ROOT/scripts/kernel" "${options[@]}"
 }
 
-# kernel_compiler KDIR: the command of the compiler that its kernel is built with.
+# kernel_compiler KDIR: the compiler that its kernel is built with.
 kernel_compiler() {
 	local version
 
@@ -100,12 +100,12 @@ kernel_compiler() {
 	fi
 }
 
-# headers_compiler KDIR: the one that Debian's headers name.
+# headers_compiler KDIR: the compiler that Debian's headers name.
 headers_compiler() {
 	sed -n 's/^CC = .*\(gcc-[0-9]*\)$/\1/p' "$1/.kernelvariables" 2>/dev/null | grep . || echo gcc
 }
 
-# kernel_toolchain KDIR: the argument that tells kbuild of it, for modules; none for gcc.
+# kernel_toolchain KDIR: the kbuild argument for that compiler, to build modules; none for gcc.
 kernel_toolchain() {
 	local compiler suffix
 
@@ -142,15 +142,15 @@ extract_vmlinux() {
 	rm "$2.packed"
 }
 
-# need_room DIR MIB WHAT: fail where the disk of DIR has less room than that.
+# need_room DIR MIB WHAT: fail if the disk of DIR has less room than that.
 need_room() {
 	local have
 	have=$(($(df -Pk "$1" | awk 'END { print $4 }') / 1024))
 	((have >= $2)) || die "no room: $1 has $have MiB left, and $3 takes $2 MiB; make room, or set CACHE= to another disk"
 }
 
-# kernel_release KDIR: what its kernel calls itself. In Debian's headers kernel.release has the
-# upstream version, and only utsrelease.h the name; elsewhere it is kernel.release that is kept up.
+# kernel_release KDIR: what "uname -r" says on its kernel. In Debian's headers kernel.release has the
+# upstream version, and only utsrelease.h has the release; elsewhere kernel.release is up to date.
 kernel_release() {
 	if grep -qs '" Debian ' "$1/include/generated/package.h"; then
 		sed -n 's/^#define UTS_RELEASE "\(.*\)"/\1/p' "$1/include/generated/utsrelease.h" | grep .
@@ -159,7 +159,7 @@ kernel_release() {
 	fi
 }
 
-# kdir_name KDIR: the kernel's name in the cache, or a name for its directory.
+# kdir_name KDIR: the kernel's name in the cache, or a name made from its directory.
 kdir_name() {
 	local dir
 	dir=$(realpath -ms -- "$1")
@@ -171,12 +171,12 @@ kdir_name() {
 	fi
 }
 
-# source_version TREE: the version of a kernel source, as its Makefile has it.
+# source_version TREE: the version of a kernel source, from its Makefile.
 source_version() {
 	{ sed -n 's/^\(VERSION\|PATCHLEVEL\|SUBLEVEL\) = //p' "$1/Makefile" 2>/dev/null || true; } | paste -sd.
 }
 
-# other_major VERSION: why the series isn't for it, and what to do; nothing for 6.1.y.
+# other_major VERSION: why the series isn't for VERSION, and what to do; nothing for 6.1.y.
 other_major() {
 	local major minor
 
@@ -191,15 +191,15 @@ other_major() {
 	fi
 }
 
-# exports_series KDIR: the kernel in it exports what the series has for the module.
+# exports_series KDIR: whether its kernel exports what the module needs from the series.
 exports_series() {
 	grep -q $'\tbpf_unwind_revision\t' "$1/Module.symvers" 2>/dev/null
 }
 
-# --- the series: a folder of patches, with a list of them ---------------------------------
-# For scripts that set series, the folder, and scratch, one of their own to work in.
+# --- the series: a directory of patches, and a list of them ---------------------------------
+# For scripts that set series, the directory, and scratch, a directory of their own to work in.
 
-# Sets patches, in order.
+# Sets patches: their paths, in order.
 read_series() {
 	local name
 
@@ -211,13 +211,13 @@ read_series() {
 	done < <(sed 's/#.*//; s/[[:space:]]*$//; /^$/d' "$series/series")
 }
 
-# The files that the series touches, those that it adds among them.
+# The files that the series changes or adds.
 touched() {
 	sed -nE 's,^(---|\+\+\+) [ab]/([^[:space:]]+).*,\2,p' "${patches[@]}" | sort -u
 }
 
-# try_series TREE NAME IF-PATCHED: applies the series to copies of the files that it touches,
-# so that a tree is patched wholly or not at all. They are left in $scratch/try.
+# try_series TREE NAME IF-PATCHED: apply the series to copies of the files it touches, so that a
+# tree is patched completely or not at all. The copies are left in $scratch/try.
 try_series() {
 	local tree=$1 name=$2 if_patched=$3 try=$scratch/try patch
 
@@ -251,7 +251,7 @@ apply() {
 	LC_ALL=C patch -d "$tree" -p1 -F0 --forward --batch --no-backup-if-mismatch -r - -i "$patch" "${@:3}" 2>&1
 }
 
-# The file and the hunk that did not fit, from what patch said.
+# The file and the hunk that did not fit, from patch's output.
 misfit() {
 	awk '/^patching file/ { file = $3 }
 	     /previously applied/ { what = file " seems to have it already"; exit }
