@@ -17,20 +17,20 @@
  *	__exception_cb(), __exception_default_{cookie,zero} declaration tags of a program
  *	bpf_cmp_likely(), bpf_cmp_unlikely()		    compares as written
  *
- * Defined before this file is included, BPF_ASSERT_SITES gives each assertion a
- * throw of its own, BPF_EXCEPTIONS_WEAK makes the kfuncs weak, and with
- * BPF_EXCEPTIONS_PORTABLE the object is one for mainline, too.
+ * If defined before this file is included, BPF_ASSERT_SITES gives each assertion
+ * a throw of its own, BPF_EXCEPTIONS_WEAK makes the kfuncs weak, and
+ * BPF_EXCEPTIONS_PORTABLE makes an object that also works on mainline.
  *
- * Names of the user's macros don't matter to it, nor which warnings are on:
- * it uses reserved names only, and is silent.
+ * Your own macros can't interfere with this file, as it uses only reserved names,
+ * and it causes no warnings, whichever are enabled.
  *
  * Needs clang 14 or later at -O1 or higher. The kernel needs the companion
- * patch, CONFIG_BPF_JIT with the JIT on, and the module loaded; the program
+ * series, CONFIG_BPF_JIT with the JIT on, and the module loaded; the program
  * needs a GPL-compatible licence.
  *
- * What the kfuncs and macros mean, and their names, are facts of the series
- * "Exceptions - 1/2", v1 (13 July 2023); what the verifier learns is that of
- * kernel/bpf/verifier.c in Linux 6.1.192.
+ * The names of the kfuncs and macros and what they do are those of the series
+ * "Exceptions - 1/2", v1 (13 July 2023). What the verifier learns is what
+ * kernel/bpf/verifier.c does in Linux 6.1.192.
  */
 #ifndef __BPF_EXCEPTIONS_H__
 #define __BPF_EXCEPTIONS_H__
@@ -48,7 +48,7 @@
 /* ------------------------------- The kfuncs ------------------------------- */
 
 /*
- * Newer vmlinux.h have these, weak; that is then what they are.
+ * Newer vmlinux.h declare these weak; then they are weak.
  */
 #ifdef BPF_EXCEPTIONS_WEAK
 #define __bpf_exceptions_ksym __ksym __weak
@@ -68,43 +68,43 @@
 
 /**
  * bpf_throw() - End the program at once
- * @__cookie: Any 64-bit value. The exception callback receives it; without a
- *	      callback it is ignored.
+ * @__cookie: Any 64-bit value, which the exception callback receives. Without a
+ *	      callback it is ignored or returned, see "Declaration tags".
  *
- * Unwinds every BPF frame up to and including the one of the main program and
- * returns to whoever in the kernel called that program. A program that was tail
- * called, or that replaces a global function (freplace), is its own boundary:
- * its caller goes on with the value it delivers, as with any other.
+ * Unwinds every BPF frame up to and including that of the main program, and
+ * returns to the kernel code that called the program. The target of a tail call
+ * and a program that replaces a global function (freplace) are programs of their
+ * own: a throw ends them, and their caller goes on with their return value.
  *
- * The verifier treats the call as an exit of the program. It refuses it where
- * this frame, or a frame further up, holds a reference ("Unreleased reference")
- * or a lock, in anything that a helper calls back and in the exception callback
- * ("cannot be called from callback"), and in a program without an exception
- * callback whose type may not return 0.
+ * The verifier treats the call as an exit of the program. It refuses the call
+ * while this frame or one further up holds a reference ("Unreleased reference")
+ * or a lock; in a helper's callback, in the exception callback and in what they
+ * call ("cannot be called from callback"); and in a program without an exception
+ * callback, if the program may not return 0.
  *
- * Context: any that the program type runs in: process, softirq, hardirq, NMI;
- *	    sleepable programs, too. Does not allocate, lock or sleep.
- * Return: Never. The *program* returns what the exception callback returns, or
- *	   0 without one.
+ * Context: any that the program type runs in: process, softirq, hardirq, NMI, and
+ *	    sleepable programs. Does not allocate, lock or sleep.
+ * Return: Never. The *program* returns what the exception callback returns, or 0
+ *	   if there is none.
  */
 extern void bpf_throw(__u64 __cookie) __bpf_exceptions_ksym __bpf_throw_noreturn;
 
 /**
- * bpf_set_exception_callback() - Name what runs once the program has thrown
+ * bpf_set_exception_callback() - Name the function that runs after a throw
  * @__cb: The callback: a function of this program, static or global, that takes
  *	  the cookie of bpf_throw() and returns the program's return value.
  *
- * This is a declaration rather than an action: it acts when the verifier sees
- * it and is then erased from the program. Where it stands among the statements
- * of the main program does not matter, not even on a branch that never runs;
- * there can be one, and it stays for the life of the program.
+ * This is a declaration rather than an action: it takes effect when the verifier
+ * sees it, and is then erased from the program. It may be anywhere in the main
+ * program, even on a branch that never runs. There can be only one, and it stays
+ * in effect for the life of the program.
  *
  * The verifier refuses the call outside the main program ("can only be called
  * from main prog"), a second call ("can only be called once to set exception
  * callback"), and an argument that is not a function ("expected pointer to
- * func"). What @__cb returns must be in the range the program type may return.
- * @__cb runs in place of the rest of the program, when the frames above it on the
- * stack are gone. It may call helpers and functions, but neither throw nor tail
+ * func"). What @__cb returns must be something the program may return. @__cb
+ * runs in place of the rest of the program, when all of the program's frames are
+ * gone. It may call helpers and functions, but may neither throw nor make a tail
  * call, and the program may not call it directly.
  *
  * Context: the same as bpf_throw().
@@ -125,38 +125,39 @@ extern void bpf_set_exception_callback(int (*__cb)(__u64 __cookie)) __bpf_except
  *	bpf_assert(COND)				        throw 0
  *	bpf_assert_with(COND, VALUE)			        throw VALUE
  *
- * throw when the relation LHS op RHS, or BEGIN <= LHS <= END (both ends belong
- * to the range), or COND does not hold. VALUE is a bpf_throw() cookie.
+ * throw if the relation LHS op RHS, or BEGIN <= LHS <= END (both ends belong to
+ * the range), or COND does not hold. VALUE is the cookie for bpf_throw().
  *
- * LHS is an integer, bool or enum of 8 to 64 bits. Its type alone decides how
- * it is compared: signed if it is signed, else unsigned.
+ * LHS is an integer, bool or enum of 8 to 64 bits. Its type alone decides how it
+ * is compared: signed if it is signed, else unsigned.
  *
- * RHS, BEGIN and END are best constants: any that LHS's type can hold. One that
- * isn't constant has to have LHS's signedness and may not be wider; the verifier
- * learns from it only if it knows its value (a const volatile global, say).
+ * RHS, BEGIN and END should be constants; any that LHS's type can hold will do. If
+ * one isn't constant, it must have LHS's signedness and must not be wider, and the
+ * verifier learns from it only if it knows its value (a const volatile global, for
+ * example).
  *
- * After a relation or a range the verifier knows the bound, if LHS is
- *  - the name of a local variable or parameter, neither const nor volatile:
- *    surely. The variable is then the very register that was compared.
- *  - anything else (p->len, a global, a + b, ...): as long as the compiler goes
- *    on with the value that it compared. It usually does. It isn't forced to,
- *    as that would mean to store to p->len. Copy into a local, if it matters.
- * Linux 6.1 keeps no "not equal" for scalars, so nothing is learnt from ne. COND
- * is plain C: it throws, and promises nothing about the verifier.
+ * After a relation or a range, the verifier knows the bound
+ *  - always, if LHS is the name of a local variable or parameter that is neither
+ *    const nor volatile: the variable is then the register that was compared;
+ *  - for anything else (p->len, a global, a + b, ...), as long as the compiler goes
+ *    on using the value it compared. It usually does, but isn't forced to, since
+ *    that would take a store to p->len. Use a local variable if it matters.
+ * Linux 6.1 doesn't track "not equal" for scalars, so it learns nothing from ne.
+ * COND is plain C: it throws, and promises nothing about the verifier.
  *
- * Each is a statement and evaluates each argument exactly once, VALUE included,
- * thrown or not. Each costs a compare and a branch not taken; a constant that is
- * not a 32-bit immediate has to be loaded, too. That is one beyond 32 bits, one
- * above 2^31 - 1 for 32-bit unsigned types, and for signed types below 64 bits
- * one other than 0, where LHS may still be negative afterwards.
+ * Each is a statement that evaluates each argument exactly once, including VALUE,
+ * whether it throws or not. Each costs a compare and a branch not taken. A constant
+ * that isn't a 32-bit immediate has to be loaded as well: one beyond 32 bits; one
+ * above 2^31 - 1, for 32-bit unsigned types; and for signed types below 64 bits one
+ * other than 0, if LHS may still be negative afterwards.
  *
- * Relations and ranges of one function that throw the same constant share a throw,
- * so that each is but its compare. Line information then names none of them or the
- * wrong one, and bpfthrow (tools/) lists the lines of all. With BPF_ASSERT_SITES
- * defined before this file is included each has its own, and bpfthrow names it: 18
- * bytes more of the image for each, off the path that runs.
+ * Relations and ranges in one function that throw the same constant share a throw,
+ * so each costs only its compare. Line information then names none of them or the
+ * wrong one, and bpfthrow (tools/) lists the lines of all of them. If
+ * BPF_ASSERT_SITES is defined before this file is included, each has its own throw
+ * and bpfthrow names it; this costs 18 bytes of image each, off the path that runs.
  *
- * What they cannot do is refused when compiling, with one of these sentences.
+ * What they can't do is refused at compile time, with one of these sentences.
  */
 #define __BPF_ASSERT_LHS \
 	"bpf_assert: the left-hand side must be an integer, bool or enum of at most 64 bits"
@@ -210,7 +211,7 @@ extern void bpf_set_exception_callback(int (*__cb)(__u64 __cookie)) __bpf_except
 #define bpf_assert_le_with(LHS, RHS, VALUE) bpf_assert_le_value(LHS, RHS, VALUE)
 #define bpf_assert_ge_with(LHS, RHS, VALUE) bpf_assert_ge_value(LHS, RHS, VALUE)
 
-/* ----------------- Throws where control may come back anyhow -------------- */
+/* ----------------- Throws in functions that may still return -------------- */
 
 /**
  * DOC: Tail calls and packet loads
@@ -218,24 +219,24 @@ extern void bpf_set_exception_callback(int (*__cb)(__u64 __cookie)) __bpf_except
  *	return bpf_tail_call_or_throw(CTX, MAP, INDEX, COOKIE);
  *	return bpf_throw_returning(COOKIE);
  *
- * A subprogram returns to its caller by ways that the compiler knows nothing of:
- * bpf_tail_call(), when the target returns, and LD_ABS and LD_IND (llvm.bpf.load.*),
- * when the packet is too short. If all other ways out of it are throws, the
- * compiler takes it for a function that never returns and drops what follows its
- * calls; the verifier refuses such a program. These macros throw as bpf_throw()
- * does, but the compiler takes them for something that may return.
+ * A subprogram can return to its caller in two ways that the compiler doesn't know
+ * about: by bpf_tail_call(), when the target returns, and by LD_ABS and LD_IND
+ * (llvm.bpf.load.*), when the packet is too short. If all other ways out are throws,
+ * the compiler takes it for a function that never returns, and drops the code after
+ * calls of it; the verifier refuses such a program. These macros throw like
+ * bpf_throw(), but the compiler thinks they may return.
  *
- * bpf_tail_call_or_throw() is bpf_tail_call() and, if that fails, a throw. It
- * returns from the function that it is used in, with or without a "return" in
- * front, so what the caller gets is what the target returns. The function has to
- * return an integer, as the verifier asks of all that tail-call or load like this.
+ * bpf_tail_call_or_throw() makes a tail call and throws if it fails. It returns from
+ * the function it is used in, with or without "return" in front of it, so the caller
+ * gets what the target returns. That function must return an integer, as the verifier
+ * requires of all functions that make tail calls or packet loads.
  *
- * bpf_throw_returning() is the throw alone, an int whose value the compiler can't
- * know: what to return in place of a bpf_throw() behind packet loads.
+ * bpf_throw_returning() is only the throw: an int whose value the compiler doesn't
+ * know. Return it instead of calling bpf_throw() after packet loads.
  *
- * COOKIE is evaluated once, and only where it is thrown. A throw of this kind has
- * two instructions more than bpf_throw() in the object and one in the image; the
- * path that does not throw has none.
+ * COOKIE is evaluated once, and only if it is thrown. Such a throw is two instructions
+ * longer than bpf_throw() in the object and one in the image; the path that doesn't
+ * throw is no longer.
  */
 #define bpf_tail_call_or_throw(CTX, MAP, INDEX, COOKIE)				\
 	__extension__ ({							\
@@ -257,17 +258,17 @@ extern void bpf_set_exception_callback(int (*__cb)(__u64 __cookie)) __bpf_except
 /**
  * DOC: One object for both
  *
- * With BPF_EXCEPTIONS_WEAK defined before this file is included both kfuncs are
- * weak: the program loads where they are missing, provided that no call of them
- * is live. bpf_exceptions_exist() is true where bpf_throw() is there. libbpf
- * knows that when it loads the program, so the verifier removes what doesn't run:
+ * If BPF_EXCEPTIONS_WEAK is defined before this file is included, both kfuncs are
+ * weak: the program loads even if they are missing, provided that no call of them is
+ * live. bpf_exceptions_exist() is true if bpf_throw() exists. libbpf knows that when
+ * it loads the program, so the verifier removes the code that can't run:
  *
  *	if (!bpf_exceptions_exist())
  *		return TC_ACT_SHOT;
  *	bpf_assert_lt(len, 1500);
  *
- * A newer vmlinux.h declares them weak as well, in either order of inclusion. If
- * they aren't weak, bpf_exceptions_exist() is refused when compiling.
+ * A newer vmlinux.h declares them weak as well; the order of inclusion doesn't
+ * matter. If they aren't weak, bpf_exceptions_exist() is refused at compile time.
  */
 #define bpf_exceptions_exist()							\
 	__extension__ ({							\
@@ -289,13 +290,14 @@ extern void bpf_set_exception_callback(int (*__cb)(__u64 __cookie)) __bpf_except
  *	SEC("tc") __exception_default_cookie int main_program(...)
  *	SEC("tc") __exception_default_zero int main_program(...)
  *
- * __exception_cb() names the exception callback as in mainline, since 6.7: instead
- * of bpf_set_exception_callback(), not besides. Nothing else in the program may
- * refer to NAME, so it has to be a global function, or the compiler leaves it out.
+ * __exception_cb() names the exception callback as in mainline since 6.7. Use it
+ * instead of bpf_set_exception_callback(), not in addition. Usually nothing else in
+ * the program refers to NAME, so it has to be a global function, or the compiler
+ * leaves it out.
  *
- * __exception_default_cookie and __exception_default_zero say what a program
- * without a callback returns when it throws: the cookie, as in mainline, or 0. The
- * range of return values of the program's type holds for it.
+ * __exception_default_cookie and __exception_default_zero say what a program without
+ * a callback returns when it throws: the cookie, as in mainline, or 0. It must be a
+ * value that the program's type may return.
  *
  * Tags are in BTF: compile with -g, and load with libbpf 1.3 or later.
  */
@@ -328,19 +330,19 @@ extern void bpf_set_exception_callback(int (*__cb)(__u64 __cookie)) __bpf_except
  *	bpf_cmp_likely(LHS, OP, RHS)
  *	bpf_cmp_unlikely(LHS, OP, RHS)
  *
- * are conditions, for use in an if or in bpf_assert(): LHS OP RHS with one of
+ * are conditions for use in an if or in bpf_assert(): LHS OP RHS, with one of
  * == != < <= > >= for OP. Each compiles to one compare, which the compiler neither
- * inverts nor merges with another. After a likely one the code goes straight on
- * where the compare holds, after an unlikely one where it doesn't. LHS alone decides
- * about signedness, as in the relations above. A constant RHS has to fit LHS's type;
- * one that isn't constant may have any width if its signedness is that of LHS, and
- * may be unsigned and narrower than a signed LHS. Each is evaluated once.
+ * inverts nor merges with another. The code runs straight on if a likely compare holds,
+ * or if an unlikely one doesn't. As in the relations above, LHS alone decides whether
+ * the compare is signed. A constant RHS has to fit LHS's type. One that isn't constant
+ * may have any width if its signedness is that of LHS, and may be unsigned and narrower
+ * than a signed LHS. Both are evaluated once.
  *
- * bpf_cmp_unlikely() takes & as well, with a clang whose assembler knows it: 19 does,
- * 16 doesn't.
+ * bpf_cmp_unlikely() also takes &, if clang's assembler knows it: that of clang 19
+ * does, that of clang 16 doesn't.
  *
- * The verifier knows the bound as long as the compiler goes on with the value that
- * it compared; nothing forces it to. Use a relation if it matters.
+ * The verifier knows the bound as long as the compiler goes on using the value it
+ * compared, which nothing forces it to do. Use a relation if it matters.
  */
 #define __BPF_CMP_LHS \
 	"bpf_cmp: the left-hand side must be an integer, bool or enum of at most 64 bits"
@@ -360,10 +362,10 @@ extern void bpf_set_exception_callback(int (*__cb)(__u64 __cookie)) __bpf_except
 #define bpf_cmp_unlikely(LHS, OP, RHS) __bpf_compare(__bpf_if, 0, LHS, OP, RHS)
 #endif
 
-/* ------------------- From here on: how, not what. Private. ---------------- */
+/* ------------------- The implementation. Private from here on. ------------ */
 
 #ifndef __clang__
-/* gcc has been told what is wrong, and isn't to go on about it. */
+/* gcc has reported what is wrong above; keep it from reporting more. */
 #define __bpf_assert_cmp(...) do { } while (0)
 #define __bpf_assert_cond(...) do { } while (0)
 #define __bpf_assert_between(...) do { } while (0)
@@ -375,10 +377,9 @@ extern void bpf_set_exception_callback(int (*__cb)(__u64 __cookie)) __bpf_except
 #else
 
 /*
- * Between these two the compiler doesn't warn of what the macros can't do without:
- * names that shadow those of a macro that this one is an argument of, what is newer
- * than -std= says, and texts as long as an argument. Of an argument's own mistakes
- * it goes on to warn.
+ * Between these two the compiler doesn't warn about what the macros can't avoid:
+ * names that shadow those of an enclosing macro, features newer than -std=, and
+ * strings as long as an argument. It still warns about mistakes in an argument.
  */
 #define __bpf_quiet								\
 	_Pragma("clang diagnostic push")					\
@@ -394,12 +395,12 @@ extern void bpf_set_exception_callback(int (*__cb)(__u64 __cookie)) __bpf_except
 
 /*
  * COND can't be taken apart, so this is a plain branch. LLVM's BPF back end does
- * not invert branches: it takes blocks as they come, here what follows ahead of
- * the throw. For that, what follows has to remain a block of its own. It does,
- * as the throw seems to lead there, too, by a jump that is never taken; and the
- * asms, each of no instruction and unlike all others, keep the block that holds
- * from being empty, and what follows from being doubled for those who come by
- * that jump, for whom COND is known.
+ * not invert branches: it emits blocks in the order it finds them, here the code
+ * that follows before the throw. For that, the code that follows has to remain a
+ * block of its own. It does, because the throw seems to lead there as well, by a
+ * jump that is never taken. The asms contain no instruction and each is unique.
+ * They keep the block for the case that COND holds from being empty, and the code
+ * that follows from being duplicated for that jump, where COND is known.
  */
 #define __bpf_assert_cond(COND, VALUE)						\
 	do {									\
@@ -423,8 +424,8 @@ __bpf_holds:									\
 	} while (0)
 
 /*
- * Two relations on one copy of LHS. The copy is const where LHS is not a local
- * variable: there is nothing to hand the bound back to.
+ * Two relations on one copy of LHS. The copy is const if LHS is not a local variable,
+ * as there is nothing to pass the bound back to.
  */
 #define __bpf_assert_between(LHS, BEGIN, END, VALUE)				\
 	do {									\
@@ -457,24 +458,24 @@ __bpf_holds:									\
 	} while (0)
 
 /*
- * The compare is an asm goto. The compiler can neither invert it nor merge it
- * with another; the throw is C behind its label, so bpf_throw gets its .ksyms
- * BTF and ends up out of line; and the register compared is an output: it is
- * what the caller's variable is from there on.
+ * The compare is an asm goto. The compiler can neither invert it nor merge it with
+ * another; the throw is C code at its label, so bpf_throw gets its .ksyms BTF and
+ * ends up out of line; and the compared register is an output, so from there on the
+ * caller's variable is that register.
  *
- * All compares are 64-bit ones. After a 32-bit one the 6.1 verifier forgets the
- * 64-bit bounds of a register whose upper half is not known to be 0, it forgets
- * the bounds of a register that is spilled to half a stack slot, and the default
- * CPU of the compilers at hand has no 32-bit compares.
+ * All compares are 64-bit. After a 32-bit compare, the 6.1 verifier forgets the 64-bit
+ * bounds of a register whose upper half isn't known to be 0; it forgets the bounds of
+ * a register that is spilled to half a stack slot; and the compilers' default CPU
+ * doesn't have 32-bit compares.
  *
- * A narrow value has to come out of this still extended. Of an unsigned one, or
- * one that is positive, the compiler is told so. It can't be told so of one that
- * may be negative, and extends it again by shifting left and right; in that the
- * verifier forgets a bound below 0. Such a value, x, is therefore compared in
- * the middle of its extension, as X = x << S, with the constant shifted, too: a
- * right shift keeps bounds, and makes the compiler see that it has extended. The
- * constant is nudged, so that of the values that tell relation from no relation
- * (the low S bits of X are 0) it is the one that gives the closest bound.
+ * A narrow value has to stay extended. If it is unsigned or positive, the compiler can
+ * be told that it is. If it may be negative, that isn't possible: the compiler extends
+ * it again, by shifting left and right, and the verifier forgets a bound below 0 in the
+ * process. So such a value x is compared in the middle of its extension, as X = x << S,
+ * with the constant shifted as well. A right shift keeps bounds, and shows the compiler
+ * that the value has been extended. Several constants separate the values for which the
+ * relation holds from those for which it doesn't, since the low S bits of X are 0. The
+ * constant is nudged to the one that gives the tightest bound.
  */
 #define __bpf_assert_cmp(REL, LHS, RHS, VALUE)					\
 	do {									\
@@ -528,11 +529,12 @@ __bpf_fail:									\
 	} while (0)
 
 /*
- * The relations (from and to are the two ends of a range). unless: how to jump
- * if it does not hold, unsigned and signed. learn: the verifier does, from the
- * branch not taken. positive: it leaves no negative value (nor does ge 0, but 0
- * is an immediate when shifted, too). nudge: see above, in units of the low bits
- * (lt's would overflow for the least of all values: no constant is, by never).
+ * The relations; from and to are the two ends of a range. unless: how to jump if the
+ * relation doesn't hold, unsigned and signed. learn: whether the verifier learns from
+ * the branch not taken. positive: no negative value satisfies the relation (that is
+ * true of ge 0, too, but a shifted 0 is still an immediate). nudge: see above, in units
+ * of the low bits; that of lt would overflow for the smallest value, which never
+ * excludes. never: no value satisfies the relation.
  */
 #define __bpf_eq_unless(x, k)	__bpf_jump("!=", "!=", x, k)
 #define __bpf_ne_unless(x, k)	__bpf_jump("==", "==", x, k)
@@ -579,7 +581,7 @@ __bpf_fail:									\
 #define __bpf_from_never(t, c)	0
 #define __bpf_to_never(t, c)	0
 
-/* The rest of __bpf_assert_cmp(), in terms of its names. */
+/* The rest of __bpf_assert_cmp(); uses its names. */
 
 #define __bpf_low_bits ((1ULL << __bpf_shift) - 1)
 #define __bpf_shifted(REL, rhs)							\
@@ -591,9 +593,9 @@ __bpf_fail:									\
 	__builtin_choose_expr(__bpf_known && (__s64)(c) == (int)(c), c, reg)
 
 /*
- * One of the four is left: the conditions are constants. Not volatile, and with
- * an output in each, used or not: so the compiler knows that memory is left
- * alone, and goes on with what it has loaded instead of loading it again.
+ * Only one of the four remains, as the conditions are constants. They aren't volatile,
+ * and each has an output, used or not. So the compiler knows that they don't touch
+ * memory, and goes on using what it has loaded instead of loading it again.
  */
 #define __bpf_jump(unsigned_op, signed_op, x, k)				\
 	do {									\
@@ -630,9 +632,9 @@ __bpf_fail:									\
 #endif
 
 /*
- * The throw of a relation. The compiler merges those of a function that throw the
- * same, behind jumps to the one that is left, which the kernel folds: the compares
- * then jump there. That is all that the image has to have for each.
+ * The throw of a relation. The compiler merges those in a function that throw the same
+ * value, leaving jumps to the remaining one. The kernel folds these jumps, so that the
+ * compares jump straight there, and the image has nothing else for each.
  */
 #ifdef BPF_ASSERT_SITES
 #define __bpf_throw_failed(cookie) __bpf_throw_apart(cookie)
@@ -641,9 +643,9 @@ __bpf_fail:									\
 #endif
 
 /*
- * A throw that looks like no other. If the compiler merged it with another, a C
- * condition would be inverted for it. The asm is between cookie and call, or those
- * would be a tail like that of a bpf_throw() in plain C, to share.
+ * A throw that looks like no other. If the compiler merged it with another one, it would
+ * invert a C condition. The asm is between cookie and call; otherwise they would look
+ * like the end of a bpf_throw() in plain C, and could be shared with it.
  */
 #define __bpf_throw_apart(cookie)						\
 	do {									\
@@ -654,10 +656,10 @@ __bpf_fail:									\
 	} while (0)
 
 /*
- * A throw, and a branch around it that is never taken. The compiler doesn't know
- * that: it can't see that the asm makes a 0, nor, after the second one, that what is
- * returned isn't 0. The verifier knows; it removes the branch, and what only the
- * branch leads to.
+ * A throw, with a branch around it that is never taken. The compiler doesn't know that:
+ * it can't see that the first asm makes a 0, or, after the second one, that the value
+ * returned isn't 0. The verifier does know, and removes the branch and the code that only
+ * the branch leads to.
  */
 #define __bpf_throw_returning(COOKIE)						\
 	__extension__ ({							\
@@ -676,8 +678,8 @@ __bpf_fail:									\
 	})
 
 /*
- * A compare as a condition. JUMP is __bpf_if or __bpf_unless: whether to jump where
- * it holds or where it doesn't; STRAIGHT is what it is worth if there is no jump.
+ * A compare as a condition. JUMP is __bpf_if or __bpf_unless: whether to jump if it holds
+ * or if it doesn't; STRAIGHT is its value if there is no jump.
  */
 #define __bpf_compare(JUMP, STRAIGHT, LHS, OP, RHS)				\
 	__extension__ ({							\
@@ -714,7 +716,7 @@ __bpf_jumped:									\
 		__bpf_result;							\
 	})
 
-/* One of all these is left. */
+/* Only one of all these remains. */
 #define __bpf_if(op)								\
 	do {									\
 		__bpf_if_op(op, "==", "==", "==");				\
@@ -749,7 +751,7 @@ __bpf_jumped:									\
 #define __bpf_if_has(op) (__bpf_unless_has(op) || __bpf_same(op, "&"))
 #define __bpf_same(a, b) (!__builtin_strcmp(a, b))
 
-/* Integers, of all types. */
+/* Integers of all types. */
 
 #define __bpf_is_int(t)								\
 	_Generic((t *)0, _Bool *: 1, char *: 1,					\
@@ -771,9 +773,9 @@ __bpf_jumped:									\
 	 (__u64)(a) > (__u64)(b))
 
 /*
- * Evaluates an argument, once: <name>, of type <name>_t, which is its type
- * without qualifiers. What is refused goes on as a number, for the sake of the
- * one sentence.
+ * Evaluates an argument once, as <name> of type <name>_t, its type without qualifiers.
+ * An argument that is refused is replaced by a number, so that the compiler prints
+ * nothing but the one sentence.
  */
 #define __bpf_operand(name, e, sentence)					\
 	typedef __typeof__(__extension__ ({ (e); })) name##_any_t;		\
@@ -786,11 +788,11 @@ __bpf_jumped:									\
 #define __bpf_constant(name) (__builtin_constant_p(name) ? name : 0)
 
 /*
- * Is that argument a local variable that may be assigned to? C has no way to
- * ask. So: it is no constant, it reads like a name, it has no qualifiers, and
- * its address, unlike a global's, is no constant (for clang a const pointer's
- * value is one only if its initializer is one at link time). What else makes it
- * work: __builtin_choose_expr() leaves what it chooses an lvalue.
+ * Is the argument a local variable that can be assigned to? C has no way to ask. So check
+ * that it isn't constant, reads like a name, has no qualifiers, and that its address isn't
+ * constant, as a global's would be (for clang, the value of a const pointer is constant
+ * only if its initializer is, at link time). It also helps that __builtin_choose_expr()
+ * leaves what it chooses an lvalue.
  */
 #define __bpf_local(name, e)							\
 	name##_t name##_spare __attribute__((__unused__)) = 0;			\
@@ -811,7 +813,7 @@ __bpf_jumped:									\
 			__bpf_is_name(#e),					\
 			e, (void *)0)) *, name##_t *)
 
-/* String functions fold, but make no integer constant expression: hence twice. */
+/* String functions fold, but don't make an integer constant expression: hence twice. */
 #define __bpf_is_name(s) __bpf_folded(__bpf_reads_like_name(s))
 #define __bpf_folded(e) (__builtin_constant_p(e) ? (e) : 0)
 #define __bpf_reads_like_name(s)						\
@@ -823,7 +825,7 @@ __bpf_jumped:									\
 	   __bpf_has(s, '|') || __bpf_has(s, '^') || __bpf_has(s, '~') ||	\
 	   __bpf_has(s, '!') || __bpf_has(s, '<') || __bpf_has(s, '>') ||	\
 	   __bpf_has(s, '=') || __bpf_has(s, '?')))
-/* No parentheses, or one pair around all of it. */
+/* No parentheses, or one pair around everything. */
 #define __bpf_parens_around(s)							\
 	(!__bpf_has(s, '(') ||							\
 	 ((s)[0] == '(' && !__bpf_has(&(s)[1], '(') &&				\

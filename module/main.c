@@ -13,9 +13,9 @@
 #include "unwind.h"
 
 /*
- * KF_ACQUIRE means nothing beside the other flags. But a verifier that doesn't know these, which
- * is what there is when a livepatch of the series was disabled, refuses an acquiring kfunc
- * that returns no pointer, before it can take bpf_throw() for a function that returns.
+ * KF_ACQUIRE has no meaning next to the other flags. But after a livepatch of the series has been
+ * disabled, the verifier doesn't know those. It would take bpf_throw() for a function that
+ * returns, except that it refuses a kfunc that acquires something and returns no pointer.
  */
 BTF_SET8_START(exception_kfuncs)
 BTF_ID_FLAGS(func, bpf_throw, KF_NORETURN | KF_ACQUIRE)
@@ -28,7 +28,7 @@ static struct btf_kfunc_id_set exception_kfunc_set = {
 };
 
 #ifdef KF_RET_COOKIE
-/* The same, for the parameter */
+/* The same, with the parameter return_cookie */
 BTF_SET8_START(exception_kfuncs_ret_cookie)
 BTF_ID_FLAGS(func, bpf_throw, KF_NORETURN | KF_ACQUIRE | KF_RET_COOKIE)
 BTF_ID_FLAGS(func, bpf_set_exception_callback, KF_EXCEPTION_CB | KF_ACQUIRE)
@@ -41,9 +41,9 @@ MODULE_PARM_DESC(return_cookie,
 #endif
 
 /*
- * All that this kernel can register kfuncs for. TRACING stands for LSM, too: they share a
- * hook, and a second registration for it would fail and take the first one along. With
- * BPF_UNWIND_ALL_TYPES any one of them stands for all types.
+ * The types that this kernel can register kfuncs for. TRACING includes LSM: they share a hook,
+ * and a second registration for it would fail and free the first one. With BPF_UNWIND_ALL_TYPES,
+ * any type stands for all of them.
  */
 static const struct {
 	enum bpf_prog_type type;
@@ -64,7 +64,7 @@ static const struct {
 #define FOR_TYPES "xdp, tc, struct_ops, tracing, lsm, syscall"
 #endif
 
-/* Each thing that can be missing has an errno of its own, for scripts to tell them apart */
+/* Everything that can be missing has its own errno, so that scripts can tell them apart */
 static int check_kernel(void)
 {
 	int err;
@@ -86,8 +86,9 @@ static int check_kernel(void)
 		return -ENODATA;
 	}
 	/*
-	 * It registers nothing, but says if the kernel took the BTF; one that may load modules
-	 * whose BTF is another build's lets register_btf_kfunc_id_set() succeed without
+	 * This registers nothing, but shows whether the kernel accepted the module's BTF. A kernel
+	 * that allows modules with the BTF of another build lets register_btf_kfunc_id_set()
+	 * succeed even if it didn't.
 	 */
 	err = register_btf_id_dtor_kfuncs(NULL, 0, THIS_MODULE);
 	if (err == -ENOENT) {
@@ -122,7 +123,7 @@ static int __init bpf_exceptions_init(void)
 	return 0;
 }
 
-/* Loaded programs hold the module, and the BTF goes with it: nothing to take back */
+/* Loaded programs hold the module, and its BTF goes with it: there is nothing to unregister */
 static void __exit bpf_exceptions_exit(void)
 {
 }

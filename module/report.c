@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * What is told of a throw: the trace events.
+ * The trace events that report a throw.
  *
- * There are two. bpf_throw comes before anything is undone, so that a stack trace taken there
- * shows who threw. What the program returns then is known only later, where it has an exception
- * callback. That one can't run before the event: the stack would be deeper than the verifier has
- * allowed for. So it runs where it does if nobody listens, in the main program's place, and its
- * value is told by bpf_exception_callback.
+ * There are two. bpf_throw is sent before anything is unwound, so that a stack trace taken there
+ * shows the thrower. If the program has an exception callback, its return value isn't known yet.
+ * The callback can't run before the event, as the stack would be deeper than the verifier has
+ * allowed for. So it runs where it runs when nobody listens, in the main program's place, and
+ * bpf_exception_callback reports its value.
  */
 #include <linux/bpf.h>
 #include <linux/init.h>
@@ -42,21 +42,21 @@ void __init bpf_exceptions_report_init(void)
 }
 
 /*
- * What both events of a throw have in common, and no other throw that is under way: the place
- * that it lands at, on this processor, which programs don't leave. A hash, as it is an address.
+ * What both events of a throw share, and no other throw in progress has: the place on the stack
+ * where it lands, and the processor, which programs don't leave. Hashed, since it is an address.
  */
 static u64 key_of(const unsigned long *landing)
 {
 	return siphash_2u64((unsigned long)landing, smp_processor_id(), &secret);
 }
 
-/* How many events each processor is in, in process, softirq, hardirq and NMI context */
+/* How deeply events are nested on each processor, in process, softirq, hardirq and NMI context */
 static DEFINE_PER_CPU(u8 [4], reporting);
 
 /*
- * A program that runs on an event may throw, too. That is an event again, but what throws on
- * that one is only counted: or programs on the events would go on reporting each other until
- * there is no stack left.
+ * A program attached to an event may itself throw. That is an event as well, but throws of
+ * programs attached to that one are only counted. Otherwise programs attached to the events
+ * would report each other until they run out of stack.
  */
 static bool begin_event(void)
 {
@@ -71,7 +71,7 @@ static void end_event(void)
 }
 
 /**
- * bpf_exceptions_report() - send the event bpf_throw, if somebody listens to it
+ * bpf_exceptions_report() - send the event bpf_throw, if anybody listens to it
  * @throw: the thrower's registers
  * @table: of the program that throws
  *
@@ -92,7 +92,7 @@ void bpf_exceptions_report(const struct throw_frame *throw, struct bpf_unwind_ta
 }
 
 /**
- * bpf_exceptions_reports_callbacks() - does somebody listen to bpf_exception_callback?
+ * bpf_exceptions_reports_callbacks() - does anybody listen to bpf_exception_callback?
  */
 bool bpf_exceptions_reports_callbacks(void)
 {
@@ -100,19 +100,19 @@ bool bpf_exceptions_reports_callbacks(void)
 }
 
 /**
- * bpf_exceptions_call_callback() - call a program's exception callback, and tell what it returns
+ * bpf_exceptions_call_callback() - call a program's exception callback, and report its value
  * @cookie: what was thrown
  * @table: of the program
- * @landing: where the address is that it returns to, the main program's
+ * @landing: where the main program's return address is
  *
- * It runs in the main program's place, all of whose frames are gone by now. The program itself
- * isn't: who called it does so under RCU, or holds it, until this returns. And the program holds
- * the module.
+ * It runs in the main program's place. All the program's frames are gone by now, but the program
+ * isn't: its caller is in an RCU read-side critical section or holds a reference until this
+ * returns. And the program holds the module.
  *
- * The callback is called as any BPF function, which gives back what C expects. It hasn't a type
- * that kCFI could check, as the JIT of 6.1 doesn't write any.
+ * The callback is called like any BPF function, and preserves the registers that C expects it to.
+ * It has no type hash for kCFI to check, since the JIT of 6.1 doesn't emit any.
  *
- * Return: what the callback does.
+ * Return: what the callback returns.
  */
 u64 __nocfi bpf_exceptions_call_callback(u64 cookie, struct bpf_unwind_table *table,
 					 const unsigned long *landing)
@@ -127,12 +127,12 @@ u64 __nocfi bpf_exceptions_call_callback(u64 cookie, struct bpf_unwind_table *ta
 }
 
 /**
- * bpf_exceptions_locate() - where in a program is a return address?
+ * bpf_exceptions_locate() - locate a return address in a program
  * @prog: main program
  * @ip: return address, of one of its functions
  *
- * Return: number of the function in the upper half, bytes from its start in the lower, as
- * "bpftool prog dump jited" has them.
+ * Return: the function's number in the upper half, and the offset from its start in the lower, as
+ * "bpftool prog dump jited" shows them.
  */
 u64 bpf_exceptions_locate(const struct bpf_prog *prog, unsigned long ip)
 {

@@ -9,7 +9,7 @@ struct bpf_prog;
 struct bpf_unwind_table;
 struct throw_frame;
 
-/* Somebody listens to one of the trace events: what a throw costs for it is one nop */
+/* Whether anybody listens to one of the trace events; if not, it costs a throw one nop */
 DECLARE_STATIC_KEY_FALSE(bpf_exceptions_listened);
 int bpf_exceptions_listen(void);
 void bpf_exceptions_unlisten(void);
@@ -19,7 +19,7 @@ void bpf_exceptions_report(const struct throw_frame *throw, struct bpf_unwind_ta
 bool bpf_exceptions_reports_callbacks(void);
 u64 bpf_exceptions_locate(const struct bpf_prog *prog, unsigned long ip);
 
-/* Code of throw.c, which a throw lands in, and which goes on in the C function; see there */
+/* A throw lands in the former, which is in throw.c, and calls the latter */
 extern char bpf_exceptions_callback[];
 u64 bpf_exceptions_call_callback(u64 cookie, struct bpf_unwind_table *table,
 				 const unsigned long *landing);

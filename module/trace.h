@@ -12,7 +12,7 @@
 #include "report.h"
 #include "unwind.h"
 
-/* Not kernel-doc's kind of comments: it knows TRACE_EVENT(), but not TRACE_EVENT_FN() */
+/* These comments aren't kernel-doc, which knows TRACE_EVENT() but not TRACE_EVENT_FN() */
 
 /*
  * bpf_throw - bpf_exceptions:bpf_throw, a program throws
@@ -20,19 +20,19 @@
  * @cookie: what it threw
  * @trail: through which calls
  * @callback: whether there is an exception callback, which runs next
- * @ret: what the program returns, if not
- * @key: that of the bpf_exception_callback which says what it returns, if so
+ * @ret: what the program returns, if there is no callback
+ * @key: also in the bpf_exception_callback event that reports what the callback returns
  *
- * The frames of the program are still there, with all functions from the one that throws on, and
- * a stack trace shows them.
+ * All frames of the program are still there, from the function that throws on, and a stack trace
+ * shows them.
  *
- * Places are "function+offset": number of the function in the program, and the offset of
- * the return address in its JITed image; of the throw first, then of the calls up to the
- * main program's; there are as many as frames says, one more than depth. A program returns
- * an int: the upper half of what it returns is whatever it is.
+ * Places are "function+offset": the number of the function in the program, and the offset of the
+ * return address in its JITed image; first that of the throw, then those of the calls up to the
+ * main program's. Their number is in frames, one more than depth. A program returns an int, so
+ * the upper half of its return value is undefined.
  *
- * What prints it is written for perf and trace-cmd, too. These know no %c, and no expression
- * for the length of an array.
+ * The format also has to work in perf and trace-cmd, which don't know %c, and don't take an
+ * expression for the length of an array.
  */
 TRACE_EVENT_FN(bpf_throw,
 	TP_PROTO(const struct bpf_prog_aux *aux, u64 cookie, const struct trail *trail,
@@ -80,13 +80,13 @@ TRACE_EVENT_FN(bpf_throw,
 );
 
 /*
- * bpf_exception_callback - bpf_exceptions:bpf_exception_callback, one has returned
+ * bpf_exception_callback - bpf_exceptions:bpf_exception_callback, a callback has returned
  * @aux: the program's
  * @cookie: what it was called with
- * @ret: what it returned, and so does the program
- * @key: that of the bpf_throw before
+ * @ret: what it returned, and what the program returns
+ * @key: also in the bpf_throw event before it
  *
- * It stands for itself: to get the one event it isn't necessary to listen to the other.
+ * To get this event, one needn't listen to the other.
  */
 TRACE_EVENT_FN(bpf_exception_callback,
 	TP_PROTO(const struct bpf_prog_aux *aux, u64 cookie, u64 ret, u64 key),
