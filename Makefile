@@ -38,7 +38,7 @@ tool := $(BUILD)/tools/bpfthrow
 .DEFAULT_GOAL := help
 .PHONY: help run check check-live check-stock check-debug check-kernels check-kernel-tests check-bases steps fuzz \
 	ordinary stress setup kernel live module patch unpatch doctor install dkms deb uninstall lint tests tools \
-	samples bench bench-quick bench-programs shell clean
+	samples bench bench-quick bench-programs shell dist clean
 
 help:
 	@echo 'BPF exceptions for Linux 6.1'
@@ -169,6 +169,9 @@ tools: $(tool) ## build bpfthrow, which shows which programs throw, and where
 
 samples: setup $(samples) ## run the programs of bpf/samples in the test machine
 	@scripts/module >/dev/null && scripts/vm $(addprefix --with ,$(samples)) -- samples
+
+dist: ## make build/bpf-exceptions-VERSION.tar.xz, which builds without git
+	@scripts/dist
 
 clean: ## remove build/; kernels stay in the cache
 	rm -rf $(BUILD)

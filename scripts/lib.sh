@@ -42,9 +42,30 @@ option_value() {
 	(($# > 1)) || die "$1 needs a value; see $0 --help"
 }
 
-# Elapsed time since the script started, as 1m02s.
+# Elapsed time since the script started, or the given number of seconds, as 1m02s.
 elapsed() {
-	printf '%dm%02ds' $((SECONDS / 60)) $((SECONDS % 60))
+	local seconds=${1:-$SECONDS}
+	printf '%dm%02ds' $((seconds / 60)) $((seconds % 60))
+}
+
+# The version of the project.
+project_version() {
+	sed -n 's/^PACKAGE_VERSION="\(.*\)"/\1/p' "$ROOT/dkms.conf"
+}
+
+# The project's files, one per line: in a git checkout those that git knows or would add, else
+# all that are there; never what was built.
+project_files() {
+	(
+		cd "$ROOT"
+		if [[ -e .git ]]; then
+			git -c safe.directory="$ROOT" ls-files -co --exclude-standard
+		else
+			find . -path ./build -prune -o -type f -printf '%P\n'
+		fi
+	) | LC_ALL=C sort | while read -r file; do
+		[[ ! -e $ROOT/$file ]] || printf '%s\n' "$file"
+	done
 }
 
 # progress WORDS...: show how far a long step is: in place on a terminal, else every 10 seconds.

@@ -72,7 +72,7 @@ dkms_does() {
 	exec dkms "$@" --dkmstree "$tmp/dkms" --sourcetree "$dest/usr/src" --installtree "$dest/lib/modules"
 }
 
-dkms=bpf-exceptions/$(sed -n 's/^PACKAGE_VERSION="\(.*\)"/\1/p' "$ROOT/dkms.conf")
+dkms=bpf-exceptions/$(project_version)
 mkdir -p "$tmp/dkms" "$modules"
 check "for DKMS" 0 "installed $dest/usr/src/bpf-exceptions-" installing --dkms
 cd / || exit		# nothing depends on where one is
