@@ -36,7 +36,7 @@ samples := $(BUILD)/samples/samples $(sample_objects)
 tool := $(BUILD)/tools/bpfthrow
 
 .DEFAULT_GOAL := help
-.PHONY: help run check check-live check-stock check-debug check-kernels check-kernel-tests check-bases steps fuzz \
+.PHONY: help run check check-all check-live check-stock check-debug check-kernels check-kernel-tests check-bases steps fuzz \
 	ordinary stress setup kernel live module patch unpatch doctor install dkms deb uninstall lint tests tools \
 	samples bench bench-quick bench-programs shell dist clean
 
@@ -106,6 +106,9 @@ steps: setup ## build and boot the kernel after each patch of the series (about 
 
 fuzz: setup ## run COUNT= random programs (default 1000), see tests/fuzz/run
 	@tests/fuzz/run
+
+check-all: setup ## run all of these and the benchmark (hours); resumes where it was interrupted
+	@tests/all $(PARTS)
 
 ordinary: setup ## run COUNT= generated C programs with throws (default 300), see tests/ordinary/run
 	@scripts/setup check

@@ -42,10 +42,14 @@ option_value() {
 	(($# > 1)) || die "$1 needs a value; see $0 --help"
 }
 
-# Elapsed time since the script started, or the given number of seconds, as 1m02s.
+# duration SECONDS: as 1m02s.
+duration() {
+	printf '%dm%02ds' $(($1 / 60)) $(($1 % 60))
+}
+
+# Elapsed time since the script started.
 elapsed() {
-	local seconds=${1:-$SECONDS}
-	printf '%dm%02ds' $((seconds / 60)) $((seconds % 60))
+	duration "$SECONDS"
 }
 
 # The version of the project.
@@ -57,7 +61,7 @@ project_version() {
 # all that are there; never what was built.
 project_files() {
 	(
-		cd "$ROOT"
+		cd "$ROOT" || exit
 		if [[ -e .git ]]; then
 			git -c safe.directory="$ROOT" ls-files -co --exclude-standard
 		else
