@@ -62,13 +62,9 @@ check: setup ## run all tests; the results are in build/check.tap
 	@scripts/setup check lint
 	@tests/check
 
-# The suites that run in a kernel; for the others it doesn't matter which. "ordinary" is about
-# compilers and the verifier's verdicts, which are the same in all configurations.
-in_kernel := bpf bare asserts canary images jited special types fuzz ordinary trace stress samples life dump misfits
-
 check-debug: setup ## run those that run in a kernel on one with KASAN, lockdep and the like
 	@scripts/setup check
-	@KERNEL_CONFIG=debug MEM=3G tests/check $(filter-out ordinary,$(in_kernel))
+	@KERNEL_CONFIG=debug MEM=3G tests/check
 
 check-live: setup ## run them on Debian's kernel with the livepatch (STOCK=RELEASE, SUITES="NAME...")
 	@scripts/setup check
@@ -78,14 +74,13 @@ check-stock: setup ## run them on every Debian kernel whose source is in the arc
 	@scripts/setup check
 	@tests/stock
 
-# With kCFI, 6.1 panics in its own calls of struct_ops and of helpers' callbacks
 check-kernels: setup ## run them with frame pointers and coverage, with mitigations, and with kCFI
 	@scripts/setup check
 	@status=0; \
-	KERNEL_CONFIG="frame-pointer kcov" tests/check $(filter-out ordinary,$(in_kernel)) || status=$$?; \
+	KERNEL_CONFIG="frame-pointer kcov" tests/check || status=$$?; \
 	KERNEL_CONFIG=mitigations KERNEL_APPEND="spectre_v2=retpoline indirect_target_selection=force" \
-		tests/check $(filter-out ordinary,$(in_kernel)) || status=$$?; \
-	KERNEL_CONFIG=cfi tests/check $(filter-out special types fuzz stress,$(in_kernel)) || status=$$?; \
+		tests/check || status=$$?; \
+	KERNEL_CONFIG=cfi tests/check || status=$$?; \
 	exit $$status
 
 stress: SECONDS ?= 60

@@ -17,7 +17,7 @@ static const struct {
 };
 
 static int kfunc_ids[KFUNCS];
-/* Index of a module's BTF in here is what instructions have in off; 0 means vmlinux */
+/* An instruction's off is the index of the module's BTF in here; 0 means vmlinux */
 static int fd_array[3];
 
 static void die(const char *what, const char *name)
@@ -26,7 +26,7 @@ static void die(const char *what, const char *name)
 	exit(2);
 }
 
-/* The BTF of a loaded module, as fd and parsed */
+/* The BTF of a loaded module, as an fd and parsed */
 static struct btf *module_btf(const char *name, struct btf *vmlinux, int *fd)
 {
 	struct bpf_btf_info info;
@@ -109,7 +109,7 @@ void builder_emit(struct builder *b, struct bpf_insn insn)
 	b->insns[b->cnt++] = insn;
 }
 
-/* The function's number goes into imm; builder_load() makes it a distance */
+/* imm has the function's number; builder_load() turns it into a distance */
 void builder_call(struct builder *b, int func)
 {
 	builder_emit(b, INSN(BPF_JMP | BPF_CALL, 0, BPF_PSEUDO_CALL, 0, func));

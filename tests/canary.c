@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * canary - throw through every mix of frames and look at the caller's registers
+ * canary - throw through every mix of frames, and check the caller's registers
  *
  * usage: canary
  *
- * For each row of depth x stack x registers x tail calls x callback: a program is built,
- * loaded and run by bpf_exceptions_test.ko, in turn in each context, and must return the
- * right value with rbx, rbp, rsp and r12-r15 of its caller intact. One line of KTAP for
- * each pair of depth and callback.
+ * For each combination of depth, stack, registers, tail calls and callback, a program is built
+ * and loaded, and run by bpf_exceptions_test.ko in each context. It must return the right value
+ * and leave its caller's rbx, rbp, rsp and r12-r15 intact. Prints one line of KTAP for each pair
+ * of depth and callback.
  *
  * Exit status: 0 all passed, 1 one or more failed, 2 the kernel lacks a module.
  */
@@ -32,7 +32,7 @@ static const char *const callback_names[] = {
 	"callback that calls subprograms (pitfall 2)",
 };
 
-/* What a function pushes and how much stack it has: as much as the frames leave */
+/* What a function pushes, and how much stack it uses: as much as the other frames leave it */
 static const int stacks[] = { 0, 8, 512 };
 static const unsigned int reg_sets[] = { 0x0, 0x1, 0xa, 0xf };
 static const char *const contexts[] = { "process", "softirq", "hardirq", "nmi" };
@@ -48,7 +48,7 @@ static struct builder b;
 static int jmp_table, device;
 static char log_buf[1 << 20];
 
-/* Make registers r6-r9 of the set live across what follows */
+/* Make those of r6-r9 that are in the set live across the following code */
 static void use_regs(unsigned int regs, int value)
 {
 	for (int i = 0; i < 4; i++)
@@ -62,8 +62,8 @@ static void use_stack(int size, int value)
 		builder_emit(&b, STORE_IMM(BPF_REG_10, -size, value));
 }
 
-/* Stack of the function @level frames below main: each frame takes 32 bytes at least, and
- * 256 are the limit above a tail call
+/* Stack of the function @level frames below main: each frame takes at least 32 bytes, and
+ * the frames above a tail call may have 256 in all
  */
 static int frame_stack(const struct row *row, int level)
 {
@@ -130,7 +130,7 @@ static int build_row(const struct row *row)
 			builder_load_map(&b, BPF_REG_2, jmp_table);
 			builder_emit(&b, MOV_IMM(BPF_REG_3, 0));
 			builder_emit(&b, CALL_HELPER(BPF_FUNC_tail_call));
-			/* the exit below is never taken, but has to be within reach */
+			/* the exit below is never taken, but has to be reachable */
 			builder_emit(&b, MOV_IMM(BPF_REG_0, 0));
 			builder_emit(&b, JUMP_IMM(BPF_JNE, BPF_REG_0, 0, 2));
 		}

@@ -4,11 +4,11 @@
  *
  * usage: life MODULE.ko [VARIANT]
  *
- * Begins and ends without the module. VARIANT says what doesn't fit, the kernel or the file,
- * and the module has to be refused for it: unpatched, revision, no-btf, other-btf. What the
- * kernel's log says is compared as a whole. Or it is no-memory: on a kernel with FAILSLAB, and with
- * bpf_exceptions_test.ko loaded, each allocation of the module's init fails in turn, and each of
- * the load of a program that throws. Prints KTAP.
+ * Begins and ends without the module. VARIANT says what is wrong with the kernel or the file, so
+ * that the module must be refused: unpatched, revision, no-btf, other-btf. All that the kernel's
+ * log says is compared. With the VARIANT no-memory, on a kernel with FAILSLAB and with
+ * bpf_exceptions_test.ko loaded, each allocation of the module's init fails in turn, and then each
+ * allocation when a program that throws is loaded. Prints KTAP.
  *
  * Exit status: 0 all passed, 1 one or more failed, 2 cannot begin.
  */
@@ -101,7 +101,7 @@ static void clear_log(void)
 	syscall(SYS_syslog, 5, NULL, 0);
 }
 
-/* What the kernel has said since, without level and time */
+/* What the kernel has logged since, without level and time */
 static const char *log_text(void)
 {
 	static char log[LOG_SIZE], text[LOG_SIZE];
@@ -138,7 +138,7 @@ static bool log_ends(const char *expected)
 
 #define LOADED "bpf_exceptions: registered bpf_throw and bpf_set_exception_callback for programs of all types\n"
 
-/* Kernels and modules that don't fit, with errnos of their own, and what the kernel says last */
+/* Kernels and modules that don't match: the errno of each, and the kernel's last message */
 static const struct variant {
 	const char *name, *said, *desc;
 	int err;
@@ -226,7 +226,7 @@ static int read_number(const char *file)
 #define FAIL_NTH "/sys/module/bpf_exceptions_test/parameters/fail_nth"
 #define MOST_ALLOCATIONS 5000
 
-/* What the module says of those that are its own */
+/* Which of the messages are the module's own */
 static const char *const no_memory[] = {
 	"bpf_exceptions: cannot look at the module's BTF: -12\n",
 	"bpf_exceptions: cannot register kfuncs for xdp programs: -12\n",
@@ -255,7 +255,7 @@ static bool sweep(int *cnt, int *denied, int said[2], int *err, bool *more)
 static void starves(void)
 {
 	int err = 0, cnt = 0, denied = 0, said[2] = {};
-	/* those that may wait fail, too, and without a stack trace of each */
+	/* also fail those that may sleep, and print no stack traces */
 	bool ok = write_to(FAILSLAB "ignore-gfp-wait", "N", 0) &&
 		  write_to(FAILSLAB "verbose", "%d", 0), more = true;
 
@@ -271,7 +271,7 @@ static void starves(void)
 	test(load_throw_unload(), "... and afterwards it loads, and a program throws");
 }
 
-/* For the load's own system call: which allocation fails; afterwards 0, if it did */
+/* For the system call that loads the program: which allocation fails; 0 afterwards if it did */
 static int fail_nth_fd, fail_nth;
 
 static void starve(bool before)
@@ -335,8 +335,8 @@ static int count_programs(void)
 }
 
 /*
- * 6.1 does not say ENOMEM each time: without memory for a state to follow a branch, its verifier
- * says EFAULT; without any for an image it tries its interpreter, which can't call kfuncs.
+ * 6.1 doesn't always return ENOMEM. If there is no memory for the state of a branch, its verifier
+ * returns EFAULT; if there is none for an image, it tries the interpreter, which can't call kfuncs.
  */
 static bool denied_for(int err, const char *log)
 {
@@ -361,12 +361,12 @@ static void program_starves(void)
 	fail_nth_fd = open("/proc/self/fail-nth", O_RDWR);
 	builder_forget();
 	ok = fail_nth_fd >= 0 && !load_module();
-	/* what is allocated once for all loads is there then, the pages that this uses among it */
+	/* after that, what is allocated only once is there, and so are the pages that this uses */
 	fd = ok ? load_deep_prog(log, sizeof(log)) : -1;
 	ok = fd >= 0 && returns(fd, 7);
 	close(fd);
 	programs = count_programs();
-	klogctl(8, NULL, 4); /* errors, and what is worse */
+	klogctl(8, NULL, 4); /* errors and worse */
 	while (ok && more && nth < MOST_ALLOCATIONS) {
 		clear_log();
 		log[0] = 0;

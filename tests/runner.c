@@ -4,9 +4,9 @@
  *
  * usage: runner [-v] [-T] [-b] [-t NAME] OBJECT...
  *
- * Each program of the OBJECT files with a __test() tag (tests/bpf/test.h) is one test and
- * gives one line of KTAP. -v shows the verifier's log of each, -t runs one test only, -b those
- * that say what is to be expected without the module, and -T prints a table for people instead.
+ * Each program in the OBJECT files with a __test() tag (tests/bpf/test.h) is a test, and gives one
+ * line of KTAP. -v shows the verifier's log of each, -t runs only one test, -b only those that say
+ * what to expect without the module, and -T prints a table for people instead of KTAP.
  *
  * Exit status: 0 all passed, 1 one or more failed, 2 bad arguments or no test at all.
  */
@@ -35,7 +35,7 @@ struct test {
 	struct list bare_refused, refused, input, expect, tail_call, with, with_refused, sysctl;
 };
 
-/* Where the text behind a tag's name goes */
+/* Where the text after a tag's name goes */
 static const struct tag {
 	const char *name;
 	size_t off;
@@ -84,7 +84,7 @@ static void read_tag(struct test *test, const char *text)
 	}
 }
 
-/* The tags that BTF has on function @prog */
+/* Read the BTF tags of function @prog */
 static struct test read_test(const struct btf *btf, const char *file, const char *prog)
 {
 	struct test test = { .file = file, .prog = prog };
@@ -137,7 +137,7 @@ static bool set_sysctl(const char *setting, char *old)
 	return true;
 }
 
-/* The data map of @obj that has global variable @name, and where in it */
+/* Find the data map of @obj that has global variable @name, and where in the map it is */
 static struct bpf_map *find_var(struct bpf_object *obj, const char *name, size_t len,
 				struct btf_var_secinfo *where)
 {
@@ -212,8 +212,8 @@ static struct bpf_object *open_object(const char *file)
 	return bpf_object__open_file(file, NULL);
 }
 
-/* Its log goes to log_buf. Not that of the BTF, which has the texts in it that tests expect
- * of the verifier.
+/* Log to log_buf, but don't log the BTF, which contains the texts that tests expect from the
+ * verifier.
  */
 static void want_program(struct bpf_program *prog, bool wanted)
 {
@@ -237,7 +237,7 @@ static bool set_flag(struct bpf_object *obj, const char *name)
 	return !bpf_map__set_initial_value(map, data, size) || fail("cannot set %s", name);
 }
 
-/* The test's own object, loaded as far as it names programs */
+/* The test's own object; only the programs that it names are loaded */
 static struct bpf_object *load_test(const struct test *test)
 {
 	struct bpf_object *obj = open_object(test->file);
@@ -265,8 +265,8 @@ static bool set_tail_call(struct bpf_object *obj, const char *spec)
 	       fail("cannot set tail call %s: %m", spec);
 }
 
-/* Load @name of the same file, attached to function __on() of the loaded test, with the
- * same maps and variables.
+/* Load program @name of the same file, with the same maps and variables, and attach it to the
+ * function of the loaded test that its __on() names.
  */
 static struct bpf_object *attach_with(const struct test *test, struct bpf_object *test_obj,
 				      const char *name, struct bpf_link **link)

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * special - tests that take more than one program and one run
+ * special - tests that need more than one program or one run
  *
  * usage: special ATTACH-OBJECT HOOKS-OBJECT
  *
- * Nested throws, trampolines that come and go under fire and are freed afterwards, thousands
- * of programs. ATTACH-OBJECT is attach.bpf.o, HOOKS-OBJECT hooks.bpf.o. Prints KTAP.
+ * Nested throws, trampolines that come and go while throws pass through them and are freed
+ * afterwards, thousands of programs. ATTACH-OBJECT is attach.bpf.o, HOOKS-OBJECT hooks.bpf.o.
+ * Prints KTAP.
  *
  * Exit status: 0 all passed, 1 one or more failed, 2 the kernel lacks a module.
  */
@@ -65,7 +66,7 @@ static int nest_prog(bool nest, bool throws, int cookie)
 	for (int i = 0; i < 3; i++) {
 		if (i)
 			builder_begin(&b, funcs[i]);
-		/* unknown to the verifier, which would drop the comparison below */
+		/* unknown to the verifier, which would otherwise remove the comparison below */
 		builder_emit(&b, CALL_HELPER(BPF_FUNC_get_prandom_u32));
 		builder_emit(&b, MOV_REG(BPF_REG_6 + i, BPF_REG_0));
 		builder_emit(&b, STORE_REG(BPF_REG_10, -16 * (i + 1), BPF_REG_0));
@@ -77,7 +78,7 @@ static int nest_prog(bool nest, bool throws, int cookie)
 			builder_emit(&b, MOV_IMM(BPF_REG_1, cookie));
 			builder_call_kfunc(&b, KFUNC_THROW);
 		}
-		/* what the frame kept has to be there after the interruption, too */
+		/* the frame's values must survive the interruption */
 		builder_emit(&b, LOAD(BPF_REG_1, BPF_REG_10, -16 * (i + 1)));
 		builder_emit(&b, MOV_IMM(BPF_REG_0, cookie));
 		builder_emit(&b, INSN(BPF_JMP | BPF_JEQ | BPF_X, BPF_REG_6 + i, BPF_REG_1, 1, 0));
@@ -118,7 +119,7 @@ static bool nested_throw_call(void) { return nested(true, IN_PROCESS); }
 static bool nested_throw_nmi(void) { return nested(true, IN_NMI); }
 static bool nested_hold_nmi(void) { return nested(false, IN_NMI); }
 
-/* Program fexit_thrown of the attach object, thrown through by each run that sets throws */
+/* Program fexit_thrown of the attach object; a run that sets throws goes through its trampoline */
 static struct bpf_object *load_watched(int *prog_fd)
 {
 	struct bpf_object *obj = bpf_object__open_file(attach_object, NULL);
@@ -173,7 +174,7 @@ static int count_trampolines(void)
 	return count;
 }
 
-/* Images are freed after RCU grace periods; one that a frame has a reference to never is */
+/* Images are freed after RCU grace periods, but never while a frame has a reference */
 static bool trampolines_go(int expected)
 {
 	for (int i = 0; i < 200; i++) {
@@ -266,7 +267,7 @@ static bool many_programs(void)
 	return ok;
 }
 
-/* The cookie is what it returns */
+/* It returns the cookie */
 static void return_cookie(int callback)
 {
 	builder_begin(&b, callback);
@@ -276,7 +277,7 @@ static void return_cookie(int callback)
 
 enum { MOST_FUNCS = 256, BY_ANOTHER = 256, RETURN = 512 };
 
-/* Throws its argument, by a call of @thrower above 255; returns it above 511 */
+/* Throws its argument; above 255, @thrower does it; above 511, it is returned */
 static void emit_numbered(int func, int thrower)
 {
 	builder_begin(&b, func);
@@ -291,7 +292,7 @@ static void emit_numbered(int func, int thrower)
 	builder_emit(&b, EXIT());
 }
 
-/* R6 is the value in @map, and the function of the number in its low byte gets it */
+/* R6 is the value in @map, and is passed to the function whose number is in its low byte */
 static void emit_choice(int map, int callback, int thrower)
 {
 	builder_emit(&b, STORE_IMM(BPF_REG_10, -8, 0));
@@ -316,13 +317,13 @@ static void emit_choice(int map, int callback, int thrower)
 	builder_emit(&b, EXIT());
 }
 
-/* The last function that isn't the callback */
+/* The last function, unless that is the callback */
 static int thrower_of(int callback)
 {
 	return callback == MOST_FUNCS - 1 ? callback - 1 : MOST_FUNCS - 1;
 }
 
-/* As many functions as BPF allows, @callback among them unless that is 0 */
+/* As many functions as BPF allows, including @callback unless that is 0 */
 static int load_most_functions(int map, int callback)
 {
 	int thrower = thrower_of(callback);
@@ -359,7 +360,7 @@ static bool run_with(int fd, int map, __u64 value, __u64 expected)
 	       fail("%llu: returned %u, expected %llu; bad registers %#x", value, run.ret, expected, run.bad);
 }
 
-/* Each throws, calls what throws, and returns: so does the one that comes last in the table */
+/* Every function throws, calls one that throws, and returns, even the last one in the table */
 static bool most_functions(int callback)
 {
 	int map = bpf_map_create(BPF_MAP_TYPE_ARRAY, "choice", sizeof(int), sizeof(__u64), 1, NULL);
@@ -381,12 +382,12 @@ static bool most_functions(int callback)
 static bool most_functions_bare(void) { return most_functions(0); }
 static bool most_functions_callback(void) { return most_functions(1) && most_functions(MOST_FUNCS - 1); }
 
-/* Refused by the kernel as ever, but only after find_noreturn_calls() has seen it */
+/* The kernel refuses it as always, but only after find_noreturn_calls() has seen it */
 static bool truncated_ldimm64(void)
 {
 	int fd;
 
-	/* of these lengths one fills whole pages with the verifier's records */
+	/* with one of these lengths, the verifier's records fill whole pages */
 	for (int len = 64; len <= 4096; len += 64) {
 		builder_init(&b);
 		builder_emit(&b, JUMP_IMM(BPF_JEQ, BPF_REG_1, 0, 1));
@@ -403,7 +404,7 @@ static bool truncated_ldimm64(void)
 	return true;
 }
 
-/* Subprograms that call each the next, and never return */
+/* Subprograms, each of which calls the next, and which never return */
 static bool long_chain(void)
 {
 	int funcs[64] = { 0 };
@@ -425,8 +426,8 @@ static bool long_chain(void)
 	       strstr(log_buf, "too deep") ? true : fail("%s", log_buf);
 }
 
-/* Comparisons, one of which is true, jump to jumps to a throw. These are taken out, unless they
- * skip something that others come by.
+/* Comparisons, one of which is true, jump to jumps to a throw. The latter are removed, unless
+ * they skip an instruction that others reach.
  */
 static bool folded_gotos(void)
 {
@@ -461,7 +462,7 @@ static bool folded_gotos(void)
 		fd = builder_load(&b, BPF_PROG_TYPE_XDP, log_buf, sizeof(log_buf));
 		if (fd < 0)
 			return fail("did not load: %s", log_buf);
-		/* the callback's load and call, 3 insns, are erased in any case */
+		/* the callback's load and call, 3 insns, are always erased */
 		expected = (b.cnt - 3 - (gap ? 0 : 3)) * sizeof(struct bpf_insn);
 		if (bpf_obj_get_info_by_fd(fd, &info, &len) || info.xlated_prog_len != expected)
 			ok = fail("%u bytes of instructions, expected %u", info.xlated_prog_len,
@@ -494,7 +495,7 @@ static bool throws_counted(void)
 	return ok;
 }
 
-/* A program that is removed while it runs: RCU is what keeps it, its id is gone */
+/* A program is removed while it runs: its id is gone, and only RCU keeps it */
 static bool reference_dropped(void)
 {
 	int fd = nest_prog(true, true, 100);
@@ -510,7 +511,7 @@ static bool reference_dropped(void)
 		      fail("returned %u, bad registers %#x", run.ret, run.bad));
 }
 
-/* An object of one of the programs of hooks.bpf.c, and of its struct_ops if @name is none */
+/* An object with one of the programs of hooks.bpf.c, or with its struct_ops if @name isn't one */
 static struct bpf_object *load_hook(const char *name)
 {
 	struct bpf_object *obj = bpf_object__open_file(hooks_object, NULL);
@@ -536,7 +537,7 @@ static bool counts_are(struct bpf_object *obj, __u64 throws, __u64 passed)
 		    counts[1], throws, passed);
 }
 
-/* A connection over lo; congestion control of the accepted end is the BPF program's */
+/* A connection over lo, with the BPF program as congestion control of the accepted end */
 static bool connect_with(const char *congestion_control)
 {
 	struct sockaddr_in addr = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
@@ -673,7 +674,7 @@ static bool unseen_callback_in_subprog(void)
 			    "can only be called from main prog");
 }
 
-/* Without CAP_PERFMON the verifier goes on where the processor might speculate */
+/* Without CAP_PERFMON the verifier also follows paths that the processor might speculate */
 static bool in_child_without_perfmon(bool (*run)(void))
 {
 	struct __user_cap_header_struct header = { _LINUX_CAPABILITY_VERSION_3, 0 };
@@ -725,7 +726,7 @@ static bool image_is_shown(int fd, bool expected)
 
 static int shown_fd;
 
-/* It's whoever has opened the file descriptor that counts, and the child has no CAP_SYSLOG */
+/* What counts is who opened the file descriptor, and the child has no CAP_SYSLOG */
 static bool image_hidden_in_child(void)
 {
 	int fd = nest_prog(false, true, 5);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* Contract, section 2: tail calls, extensions, and programs attached to those that throw */
+/* Tail calls, extensions, and programs attached to programs that throw */
 #include "test.h"
 
 struct {
@@ -248,7 +248,7 @@ __subprog int dead_static(struct __sk_buff *ctx)
 	return ret;
 }
 
-/* Its BTF is unreliable for the verifier: what bpf_loop() calls it with isn't told there */
+/* The verifier takes its BTF for unreliable: that doesn't say what bpf_loop() calls it with */
 __subprog int looped(__u32 index, void *data)
 {
 	return 0;

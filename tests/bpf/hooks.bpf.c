@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* Programs of tests/special.c, at hooks that take more than a test run to get to */
+/* Programs of tests/special.c, for hooks that a test run doesn't reach */
 #include "test.h"
 
 __u64 throws, passed;
@@ -21,7 +21,7 @@ __subprog int allow(__u64 cookie)
 
 struct sock;
 
-/* A part of the kernel's, by name */
+/* A part of the kernel, by name */
 struct tcp_congestion_ops {
 	void (*init)(struct sock *sk);
 	__u32 (*ssthresh)(struct sock *sk);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* The one test that isn't GPL to the kernel */
+/* The one test whose licence isn't GPL */
 #define LICENSE "Proprietary"
 #include "test.h"
 

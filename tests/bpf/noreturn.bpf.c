@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Contract, sections 3 and 4: what may follow a call that never returns, and what may not.
- * In assembly, since the compiler knows better than to write most of this.
+ * What may follow a call that never returns, and what may not. In assembly, since no compiler
+ * would emit most of this.
  */
 #include "test.h"
 
@@ -182,7 +182,7 @@ int garbage_subprog(struct __sk_buff *ctx)
 	return 4;
 }
 
-/* Calls that may return are what they always were */
+/* Calls that may return are treated as always */
 
 #define FALLS_THROUGH(name, desc, code)						\
 SEC("tc") __test(desc) __refused("last insn is not an exit or jmp")		\
@@ -220,7 +220,7 @@ struct {
 	__type(value, int);
 } jmp_table SEC(".maps");
 
-/* It has an exit, if one that is never taken */
+/* It has an exit, though it is never taken */
 __asm_subprog int tail_call_or_throw(void)
 {
 	asm volatile("r2 = %[jmp_table] ll; r3 = 0; call %[bpf_tail_call]; r0 = 0;"
@@ -315,9 +315,9 @@ __asm_subprog int clobbers_r6_and_tail_calls(void)
 }
 
 /*
- * The verifier goes on in main as after the tail call's target has returned there. That r6 has
- * to be precise must get past the subprogram, whose own r6 is a known constant, to where the two
- * paths meet; or the second one is taken for the first.
+ * The verifier goes on in main as if the tail call's target had returned there. The requirement
+ * that r6 be precise must be propagated past the subprogram, whose own r6 is a known constant, to
+ * where the two paths meet. Otherwise the second path is pruned against the first.
  */
 SEC("tc") __test("precision across the return of a tail call: the second path is looked at")
 __refused("invalid access to map value")

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Contract, section 6: ordinary C is accepted, and means what it says. By the compilers at
- * hand: what they make of functions that don't return is what these programs are about.
+ * Ordinary C is accepted, and does what it says. These programs test what compilers make of
+ * functions that don't return.
  */
 #include "test.h"
 
@@ -25,7 +25,7 @@ SEC("tc") int returns_20(struct __sk_buff *ctx)
 	return 20;
 }
 
-/* --- what returns in a way that no compiler knows --------------------------------------- */
+/* --- returns that no compiler knows about ----------------------------------------------- */
 
 #define THROW_IF(cond, cookie)							\
 	do {									\
@@ -70,8 +70,8 @@ NO_RETURN(load_weak, "a weak function that throws what LD_ABS loads", __global,
 NO_RETURN(load_below, "a function that calls one that throws what LD_ABS loads", __subprog,
 	  load_static_judges(ctx); bpf_throw(2), __refused_without_return("load_static"))
 
-/* The same where there is a return besides: the value comes to the caller. It isn't constant, or
- * the compiler would go on in the caller with the constant.
+/* The same with a return as well: the value gets to the caller. It isn't constant, or the
+ * compiler would use the constant in the caller.
  */
 static __always_inline int three(void)
 {
@@ -188,7 +188,7 @@ PACKET(packet_throw, "a packet pointer, held across a call that may throw", __su
 PACKET(packet_throw_global, "a packet pointer, held across a global function that may throw",
        __global, THROW_IF(throws, 3); return 5, __returns(5))
 
-/* --- layouts: a throw that others share has any block behind it ----------------------------- */
+/* --- layouts: any block may follow a shared throw ------------------------------------------- */
 
 SEC("tc") __test("a shared throw stands before a block that leads to it") __returns(0)
 int shared_throw(struct __sk_buff *ctx)

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* Contract, section 3: what the verifier must refuse, each with its sentence */
+/* What the verifier must refuse, and with which message */
 #include "test.h"
 
 struct {
@@ -296,7 +296,7 @@ __global int global_tail_call(struct __sk_buff *ctx)
 	return 0;
 }
 
-/* No ctx reaches the callback, so it is the static check that has to see these */
+/* The callback gets no ctx, so only the static check can find these */
 __subprog int cb_tail_calls(__u64 cookie)
 {
 	bpf_tail_call((void *)cookie, &jmp_table, 0);
@@ -377,13 +377,13 @@ int loop_global_body(struct __sk_buff *ctx)
 	return 0;
 }
 
-/* --- stacks: main's and the exception callback's are counted each by itself ----------------- */
+/* --- stacks: main's and the exception callback's are counted separately --------------------- */
 
 #define USE_STACK(words, value)							\
 	__u64 buf[words];							\
 	buf[0] = value;								\
 	buf[words - 1] = value;							\
-	asm volatile("" : : "r"(buf) : "memory") /* or the compiler makes it smaller */
+	asm volatile("" : : "r"(buf) : "memory") /* or the compiler would shrink it */
 
 __subprog int uses_304(__u64 value)
 {

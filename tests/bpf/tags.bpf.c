@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Contract, section 10: declaration tags name the exception callback, as for mainline, and what
- * a throw returns without one. This object has such tags, so its programs return the cookie.
+ * Declaration tags name the exception callback, as in mainline, and say what a throw returns
+ * without one. This object has such tags, so its programs return the cookie.
  */
 #include "test.h"
 
 #define __callback(name)	__tag("exception_callback:" #name)
 #define __default(what)		__tag("exception_default:" #what)
 
-/* libbpf appends the function that a tag names since version 1.3; before, what refers to it */
+/* libbpf appends the function that a tag names since version 1.3; before, it needs a reference */
 #define keep(func)		asm volatile("r1 = %[f] ll" : : [f] "i"(func) : "r1")
 
 __u64 throws, passed, reached;
@@ -186,7 +186,7 @@ int BPF_PROG(cookie_fentry_global, int a)
 	return global_throws(a);
 }
 
-/* The two paths differ in nothing but the cookie, which no branch looks at */
+/* The two paths differ only in the cookie, which no branch depends on */
 SEC("fentry/bpf_fentry_test1") __test("two cookies meet at one throw: the second one is looked at")
 __refused("At program exit the register R1 has smin=1 smax=1")
 int BPF_PROG(cookie_pruned, int a)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
  * A test is a BPF program that carries its own expectation, as BTF tags that
- * tests/runner.c reads. Programs without __test() are parts that tests name.
+ * tests/runner.c reads. Programs without __test() are parts of tests that name them.
  */
 #ifndef _TEST_H
 #define _TEST_H
@@ -16,17 +16,17 @@
 #define __text_(x) #x
 #define __text(x) __text_(x)
 
-/* What the test shows; it becomes the line in the report */
+/* What the test shows; becomes its line in the report */
 #define __test(desc)		__tag("desc=" desc)
 /* It loads, and a test run of it returns @value */
 #define __returns(value)	__tag("returns=" __text(value))
-/* It does not load, and the verifier's log has this text in it (repeat for more) */
+/* It does not load, and the verifier's log contains this text (may be repeated) */
 #define __refused(text)		__tag("refused=" text)
-/* An LSM program: what it watches is denied */
+/* An LSM program: what it is attached to is denied */
 #define __denied		__tag("denied=")
-/* Run it @n times; each must return the same */
+/* Run it @n times, with the same result each time */
 #define __repeat(n)		__tag("repeat=" __text(n))
-/* Set a global variable before the run, look at one after it */
+/* Set a global variable before the run, check one after it */
 #define __input(var, value)	__tag("input=" #var "=" __text(value))
 #define __expect(var, value)	__tag("expect=" #var "=" __text(value))
 /* Slot @index of the prog array @map holds program @prog */
@@ -35,21 +35,21 @@
 #define __with(prog)		__tag("with=" #prog)
 /* ... but that is refused, with this text in the log */
 #define __with_refused(text)	__tag("with_refused=" text)
-/* On a program that others are __with(): the function of the test it attaches to */
+/* On a program that tests name in __with(): the function of the test to attach it to */
 #define __on(func)		__tag("on=" #func)
-/* Constant @var is true where there are exceptions (false with runner -b) */
+/* Constant @var is true if there are exceptions (false with runner -b) */
 #define __flag(var)		__tag("flag=" #var)
-/* What runner -b expects instead, where the module isn't loaded */
+/* What to expect instead with runner -b, while the module isn't loaded */
 #define __bare_returns(value)	__tag("bare_returns=" __text(value))
 #define __bare_refused(text)	__tag("bare_refused=" text)
 /* net.core.bpf_jit_harden / bpf_jit_enable while the test loads and runs */
 #define __sysctl(name, value)	__tag("sysctl=" name "=" __text(value))
 
-/* A function that stays one */
+/* A function that isn't inlined */
 #define __subprog		static __attribute__((noinline))
 #define __global		__attribute__((noinline, weak))
 
-/* For functions in assembly (naked ones take no arguments, BTF would lack their names):
+/* For functions in assembly (naked ones have no arguments, as BTF would lack their names):
  * operand %[name] is the function or constant of that name
  */
 #define __imm(name)		[name] "i"(name)
@@ -58,7 +58,7 @@
 /* Make the compiler forget what it knows about @var */
 #define hide(var)		asm volatile("" : "+r"(var))
 
-/* Make the compiler forget the constant in @var, which the verifier knows all the same */
+/* Make the compiler forget the constant in @var; the verifier still knows it */
 #define hide_constant(var)	asm volatile("%0 = %1" : "=r"(var) : "i"(var))
 
 #ifndef LICENSE

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* Contract, section 2: throws from main and from subprograms, with and without a callback */
+/* Throws from main and from subprograms, with and without a callback */
 #include "test.h"
 
-/* The input decides at run time: 0 holds, anything else throws */
+/* The input decides at run time: the assertion holds for 0 only */
 __u64 throws;
 
 int exception_16(__u64 cookie);

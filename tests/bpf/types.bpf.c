@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* Contract, section 2: a throw in each type of program that kfuncs can be registered for */
+/* A throw in each type of program that kfuncs can be registered for */
 #include "test.h"
 
 __u64 throws, reached, passed;

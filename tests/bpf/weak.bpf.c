@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Contract, section 6: one object for kernels with exceptions and without. The kfuncs are weak,
- * and asked for by their address or by a flag that the loader sets. What is expected without the
- * module has its own tag, see tests/runner.c.
+ * One object for kernels with and without exceptions. The kfuncs are weak; the programs check
+ * their address, or a flag that the loader sets. What to expect without the module has its own
+ * tags, see tests/runner.c.
  */
 #define BPF_EXCEPTIONS_WEAK
 #include "test.h"
 
-/* As vmlinux.h of later kernels has it, behind the header or before */
+/* As vmlinux.h of later kernels has it, before or after the header */
 extern void bpf_throw(__u64 cookie) __weak __ksym;
 
 const volatile _Bool have_exceptions;

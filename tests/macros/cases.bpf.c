@@ -1,19 +1,19 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Contract, section 5: each macro on each window of cases.h, for one type:
+ * Each macro on each window of cases.h, for one type:
  *
  *	clang ... -DTYPE=u8 -c cases.bpf.c -o cases_u8.bpf.o
  *
- * Of each there are these programs, to be run by tests/runner:
+ * For each there are these programs, which tests/runner runs:
  *	holds_		the value satisfies it, nothing is thrown, and the verifier
  *			accepts the access that needs the bound
- *	throws_		the value does not, and 0 is thrown
+ *	throws_		the value does not satisfy it, and 0 is thrown
  *	kept_, value_	the same with the _value form, which throws 42
  *	without_	without the assertion, the access is refused (in one of
- *			three ways; all name the map_value by then)
- * and far_ ones, which only compare. The results are those of the 2023 tests: a
- * callback that makes 16 of cookie 0 and returns any other, 6 if nothing is
- * thrown, 5 in the _value form.
+ *			three ways, all of which mention map_value)
+ * and far_ ones, which only compare. The results are those of the 2023 tests: the
+ * callback returns 16 for cookie 0 and any other cookie as it is; if nothing is
+ * thrown the result is 6, or 5 in the _value form.
  */
 #include "../bpf/test.h"
 #include "cases.h"
@@ -23,7 +23,7 @@
 #endif
 
 __u64 input, other;
-/* In a map of its own, so that its end is the end of what may be accessed. */
+/* In a map of its own, so that accesses must end where it ends. */
 __u64 room[8] SEC(".data.room");
 
 __subprog int cookie_or_16(__u64 cookie)
@@ -32,8 +32,8 @@ __subprog int cookie_or_16(__u64 cookie)
 }
 
 /*
- * The upper bits of a narrow one are noise that the macros have to extend away;
- * through hide(), so that it is not just a narrow load.
+ * The upper bits of a narrow value are noise, which the macros have to remove by
+ * extending it. hide() keeps it from being just a narrow load.
  */
 #define READ(type)							\
 	({								\
@@ -58,12 +58,12 @@ SEC("tc") tags int name(struct __sk_buff *ctx)				\
 	bpf_set_exception_callback(cookie_or_16);			\
 	__VA_ARGS__;							\
 	index = (__u64)x - (__u64)(type)(lowest);			\
-	hide(index);	/* or the pointer is moved by it afterwards */	\
+	hide(index);	/* or the compiler adds it to the pointer later */	\
 	room[index]++;							\
 	return ret;							\
 }
 
-/* @side: bounds x by @limit where @rel doesn't: at_least, at_most, both or nothing */
+/* @side: bound x by @limit on the side where @rel doesn't: at_least, at_most, both or nothing */
 #define bpf_assert_at_least(x, limit, low) bpf_assert_ge_value(x, limit, 99)
 #define bpf_assert_at_most(x, limit, low) bpf_assert_le_value(x, limit, 99)
 #define bpf_assert_both(x, limit, low) bpf_assert_range_with(x, low, limit, 99)
@@ -114,7 +114,7 @@ PROGRAM(without_##name##_range,						\
 	__test(RANGE_TEXT(type, lowest, highest) " left out: access refused") \
 	__refused("map_value"), type, lowest, 6, )
 
-/* The verifier of 6.1 learns nothing from ne; what it knows, it keeps. */
+/* The verifier of 6.1 learns nothing from ne, but keeps what it knows. */
 #define EQUAL(name, type, lowest, highest, constant)			\
 	BOUND(name, eq, type, highest, lowest, highest, lowest, constant, nothing, ) \
 	CASE(name, ne, type, lowest, lowest, highest, lowest, constant, both, highest)

@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
  * The windows that the assertion macros are tested on: eight neighbouring values
- * of one type. A relation (with a second one for the other side, where there is
- * one) leaves just these, and an array of eight elements is indexed with what is
- * left. The last column is the size of constant that it takes.
+ * of one type. A relation (and a second one for the other side, if there is one)
+ * leaves only these, which index an array of eight elements. The last column is
+ * the size of the constant that it takes.
  *
  *	WINDOW(name, type, one below, lowest, highest, one above, constant)
  *	FLOOR	a window at the bottom of the type: there is nothing below
  *	CEILING	a window at the top: there is nothing above
  *
- * An object is made of those of one type: CASES_<type>.
+ * An object contains those of one type: CASES_<type>.
  */
 #ifndef _CASES_H
 #define _CASES_H
@@ -74,7 +74,7 @@ typedef long long s64;
 	CEILING(u64_max, u64, 0xfffffffffffffff7, 0xfffffffffffffff8,		\
 		0xffffffffffffffff, "64 bits")
 
-/* No literal for the least of all: -0x8000000000000000 is unsigned in C. */
+/* There is no literal for the smallest value: -0x8000000000000000 is unsigned in C. */
 #define CASES_s64(FLOOR, WINDOW, CEILING)					\
 	WINDOW(s64_low, s64, -0x7fffffffffffffff, -0x7ffffffffffffffe,		\
 	       -0x7ffffffffffffff7, -0x7ffffffffffffff6, "64 bits")		\
@@ -90,10 +90,10 @@ typedef long long s64;
 		0x7fffffffffffffff, "64 bits")
 
 /*
- * A value at the far end of the type, which the wrong signedness or the wrong
+ * A value at the far end of the type, which a compare of the wrong signedness or
  * width takes for one at the other end.
  *
- *	FAR(type, constant, least value, greatest value)
+ *	FAR(type, constant, smallest value, largest value)
  */
 #define FAR_u8(FAR) FAR(u8, 100, 0, 255)
 #define FAR_s8(FAR) FAR(s8, 100, -128, 127) FAR(s8, -100, -128, 127)

@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Each macro of the header in each of its forms, and each within another, for what holds
- * of all of them: no warning whatever the compiler is asked to warn of, no clash with a
- * user's macros, one error where the compiler isn't one that they are for. Compiled by
- * tests/macros/run, never loaded.
+ * Every macro of the header in all its forms, and each within another, to test what they all
+ * promise: no warnings, whichever are enabled; no conflicts with a user's macros; a single
+ * error from a compiler that isn't supported. Compiled by tests/macros/run, never loaded.
  *
- * AHEAD is a file to include ahead of the header: a user's macros.
+ * AHEAD is a file to include before the header: a user's macros.
  */
 #include <linux/bpf.h>
 #include <bpf/bpf_helpers.h>
@@ -51,7 +50,7 @@ SEC("tc") __VA_ARGS__ int my_name(struct __sk_buff *my_ctx)
 	my_global += my_u8 + my_s8 + my_u16 + my_s16 + my_s32 + my_bool + my_const + my_volatile;	\
 	my_global += (int)my_u32 + (int)my_u64 + (int)my_s64 + (int)my_colour + my_sign + my_bits.my_s
 
-/* Two sides: each type, with constants and without */
+/* Two sides: every type, with and without constants */
 #define MY_SIDES(MY_EACH, ...)							\
 	MY_EACH(my_u8, 5, __VA_ARGS__);						\
 	MY_EACH(my_s8, -5, __VA_ARGS__);					\
@@ -75,7 +74,7 @@ SEC("tc") __VA_ARGS__ int my_name(struct __sk_buff *my_ctx)
 	MY_EACH(my_global, my_s32, __VA_ARGS__);				\
 	MY_EACH(my_s64, my_s8, __VA_ARGS__)
 
-/* A function for each, or the compiler takes its time */
+/* A function for each, or compiling takes too long */
 #define MY_RELATION(my_name, ...)						\
 MY_PROGRAM(my_name, )								\
 {										\
@@ -151,7 +150,7 @@ MY_PROGRAM(my_conditions, )
 	return 1;
 }
 
-/* One within the other */
+/* One inside another */
 MY_PROGRAM(my_nested, )
 {
 	MY_VARIABLES;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * For each relation and type a program that asserts, RELATION_TYPE, next to one that doesn't,
- * plain_TYPE: for tests/macros/jited to compare their images.
+ * For each relation and type, a program that asserts, RELATION_TYPE, and one that doesn't,
+ * plain_TYPE. tests/macros/jited compares their images.
  */
 #include <linux/bpf.h>
 #include <bpf/bpf_helpers.h>

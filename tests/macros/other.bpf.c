@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Contract, section 5: the assertion macros beside the table of cases.h. Results
- * as there: 6 or what the program says if nothing is thrown, else 16 for cookie 0
- * and the cookie for others.
+ * The assertion macros, apart from the table in cases.h. The results are as there:
+ * 6, or what the program says, if nothing is thrown; else 16 for cookie 0, or any
+ * other cookie as it is.
  */
 #include "../bpf/test.h"
 
@@ -144,7 +144,7 @@ HOLDS(bit_field_unsigned, "bit-field, unsigned", 8)
 	return 6;
 }
 
-/* What the verifier is to know afterwards */
+/* What the verifier must know afterwards */
 
 HOLDS(any_order, "upper bound first, then the lower one", 7)
 {
@@ -271,7 +271,7 @@ THROWS(in_global_throws, "on a parameter of a global function: throws", 8, 42)
 	return not_inlined(IN(u32));
 }
 
-/* Right-hand sides that are no constants */
+/* Right-hand sides that aren't constant */
 
 HOLDS(not_constant, "RHS is a const volatile global: bound known", 7)
 {
@@ -343,7 +343,7 @@ MOST(s8, __s8, 127)
 MOST(s32, __s32, 2147483647)
 MOST(u64, __u64, 0xffffffffffffffff)
 
-/* Left-hand sides that are no variables */
+/* Left-hand sides that aren't variables */
 
 HOLDS(on_global, "a global: the bound holds for the value that was compared", 7)
 {
@@ -544,7 +544,7 @@ NO_CALLBACK(eq, bpf_assert_eq(x, 5))
 NO_CALLBACK(value, bpf_assert_eq_value(x, 5, 42))
 NO_CALLBACK(condition, bpf_assert(x == 5))
 
-/* Throws behind which control may come back: the compiler has to know */
+/* Throws in functions that may still return: the compiler has to know */
 
 struct {
 	__uint(type, BPF_MAP_TYPE_PROG_ARRAY);
@@ -575,7 +575,7 @@ __subprog int tail_call_returned(struct __sk_buff *ctx)
 	return bpf_tail_call_or_throw(ctx, &table, 0, 42);
 }
 
-/* What stands behind it counts for nothing, neither for control nor for what is returned. */
+/* The code after it doesn't matter, neither for control flow nor for the return value. */
 __subprog int tail_call_and_return(struct __sk_buff *ctx)
 {
 	bpf_tail_call_or_throw(ctx, &table, 0, 42);
@@ -657,7 +657,7 @@ PROG(tail_main_throws, __test("bpf_tail_call_or_throw() in main, nothing to call
 
 unsigned long long load_byte(void *skb, unsigned long long offset) asm("llvm.bpf.load.byte");
 
-/* The packet of a test run is zeros; where it ends, LD_ABS and LD_IND return 0. */
+/* The packet of a test run is all zeros; past its end, LD_ABS and LD_IND return 0. */
 #define PACKET_LOAD(name, where, ret)						\
 __subprog int name##_or_throw(struct __sk_buff *ctx)				\
 {										\
