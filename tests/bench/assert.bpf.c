@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * What N checks cost that hold: as assertions (assert_N), as errors that are returned through
- * the callers (errors_N), and without any (nothing_N). A subprogram has 16 checks at most, as
- * functions of people have few.
+ * What N checks that hold cost: as assertions (assert_N), as errors that are returned through the
+ * callers (errors_N), and without checks (nothing_N). A subprogram has at most 16 checks, as
+ * handwritten functions have few.
  */
 #include <linux/bpf.h>
 #include <bpf/bpf_helpers.h>
@@ -15,9 +15,9 @@ char _license[] SEC("license") = "GPL";
 
 __u32 values[256];
 
-/* Let the compiler neither forget where the values are nor put off the sum, or the forms
- * differ by more than the checks; and have a caller go on after a call, or there is no error
- * to propagate
+/* Keep the compiler from forgetting where the values are or delaying the sum, or the forms would
+ * differ by more than the checks; and make a caller continue after a call, or there would be no
+ * error to propagate
  */
 #define hide(var)		asm volatile("" : "+r"(var))
 

@@ -10,11 +10,11 @@
  *	  bench load OBJECT			what loading each program takes
  *	  bench types STRUCT...			sizes of structures of the kernel
  *
- * Under "qemu -icount shift=0" a nanosecond is an instruction. Prints lines of a name, a value
- * and what else is known. A run's value is the least of many rounds, as interrupts hit some;
- * it has the overhead of a test run in it, which program "empty" shows. Each program is loaded
- * when it is measured, with no other. fexit program WATCHER is the one of WATCHER.bpf.o, and says
- * in its section which function it watches.
+ * Under "qemu -icount shift=0" a nanosecond is an instruction. Prints lines with a name, a value
+ * and what else is known. The value of a run is the minimum of many rounds, as interrupts hit some
+ * of them. It includes the overhead of a test run, which the program "empty" shows. Each program is
+ * loaded to be measured, without any other. The fexit program WATCHER is in WATCHER.bpf.o, and its
+ * section says which function it watches.
  *
  * Exit status: 0 done, 1 it could not, 2 bad arguments.
  */
@@ -58,7 +58,7 @@ static struct bpf_object *open_object(const char *file)
 	return obj;
 }
 
-/* Load program @name of @file, and no other */
+/* Load only program @name of @file */
 static struct bpf_object *load_once(const char *file, const char *name)
 {
 	struct bpf_object *obj = open_object(file);
@@ -71,8 +71,8 @@ static struct bpf_object *load_once(const char *file, const char *name)
 	return obj;
 }
 
-/* The first time, libbpf loads programs of its own to learn what the kernel can do. Where ours
- * are in memory depends on whether those are gone, and on that some look-ups of mainline's.
+/* The first time, libbpf loads programs of its own to learn what the kernel supports. Whether they
+ * are gone affects where ours are in memory, and thus some of mainline's lookups.
  */
 static struct bpf_object *load(const char *file, const char *name)
 {
@@ -216,7 +216,7 @@ static void bench_among(char **argv)
 	}
 }
 
-/* The verifier says how long it took, in microseconds: 1000 instructions */
+/* The verifier reports how long it took in microseconds, that is, 1000 instructions */
 static void bench_load(char **argv)
 {
 	struct bpf_object *all = open_object(argv[0]), *obj;

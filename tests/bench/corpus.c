@@ -4,12 +4,12 @@
  *
  * usage: corpus [OBJECT]...
  *
- * The programs are generated, the same ones each time, and those of the OBJECT files. With
- * -DKERNEL_TESTS they are followed by those of the kernel's own test_verifier.c, which is
- * compiled in: its main() runs, and what it loads is loaded by measured_load().
+ * The programs are generated ones, always the same, and those of the OBJECT files. With
+ * -DKERNEL_TESTS, those of the kernel's own test_verifier.c follow. That is compiled in: its main()
+ * runs, with measured_load() in place of bpf_prog_load().
  *
- * Prints for each program "image NAME ADDRESS BYTES" for each of its functions and, but for those
- * of OBJECT files, "load NAME INSTRUCTIONS", the least of a few loads under
+ * Prints, for each function of a program, "image NAME ADDRESS BYTES"; and for each program, except
+ * those of OBJECT files, "load NAME INSTRUCTIONS", the minimum of a few loads under
  * "qemu -icount shift=0".
  *
  * Exit status: 0 done, 2 it could not.
@@ -26,7 +26,7 @@
 
 #define LOADS 32
 #define ENOUGH (8 << 20)	/* instructions to spend on one program */
-#define MANY 4096	/* instructions of programs that take minutes to load; not here */
+#define MANY 4096	/* instructions; programs with more take minutes, and are left out */
 #define PROGRAMS 300
 #define FUNCS 4
 #define BODY 12
@@ -37,7 +37,7 @@ static struct {
 	__u32 len[MAX_FUNCS];
 } images;
 
-/* Return false if there are none, as the JIT can't do it, or they are too large to look at */
+/* Return false if there are none, because the JIT failed, or if they are too large */
 static bool print_images(int fd, const char *name)
 {
 	struct bpf_prog_info info = {
@@ -67,7 +67,7 @@ static bool print_images(int fd, const char *name)
 	return true;
 }
 
-/* Stands in for bpf_prog_load(). Without @opts it isn't a test, but something that one needs. */
+/* Replaces bpf_prog_load(). Without @opts the program isn't a test, but something one needs. */
 static int measured_load(enum bpf_prog_type type, const char *name, const char *license,
 			 const struct bpf_insn *insns, size_t cnt, struct bpf_prog_load_opts *opts)
 {
@@ -81,7 +81,7 @@ static int measured_load(enum bpf_prog_type type, const char *name, const char *
 		return bpf_prog_load(type, name, license, insns, cnt, NULL);
 	if (cnt > MANY)
 		return -1;
-	/* The kernel's tests want random upper halves, which no two images have the same */
+	/* The kernel's tests ask for random upper halves, which differ from image to image */
 	opts->prog_flags &= ~BPF_F_TEST_RND_HI32;
 	fd = bpf_prog_load(type, name, license, insns, cnt, opts);
 	snprintf(id, sizeof(id), "%s-%d", name ?: "kernel", number++);
@@ -113,7 +113,7 @@ static unsigned int pick(unsigned int below)
 	return (state >> 33) % below;
 }
 
-/* One instruction that is valid anywhere: R0 and R6-R9 are scalars, R10 - 8 is initialised */
+/* An instruction that is valid anywhere: R0 and R6-R9 are scalars, R10 - 8 is initialised */
 static struct bpf_insn any_insn(void)
 {
 	static const __u8 ops[] = { BPF_ADD, BPF_SUB, BPF_AND, BPF_OR, BPF_XOR, BPF_MUL };
@@ -134,7 +134,7 @@ static int emit_body(struct bpf_insn *insns, unsigned int regs, int stack, int j
 {
 	int cnt = 0;
 
-	/* as many of them as are to be saved, the others not at all */
+	/* use as many of them as are to be saved, and none of the others */
 	for (int i = 0; i < 4; i++)
 		if (regs & 1 << i)
 			insns[cnt++] = MOV_IMM(BPF_REG_6 + i, pick(1000));
@@ -159,7 +159,7 @@ static int emit_body(struct bpf_insn *insns, unsigned int regs, int stack, int j
 	return cnt;
 }
 
-/* BTF that has FUNCS functions, without which subprograms can't tail-call; return its fd */
+/* BTF with FUNCS functions, which subprograms need to make tail calls; returns its fd */
 static int make_btf(struct bpf_func_info *info)
 {
 	struct btf *btf = btf__new_empty();
@@ -189,7 +189,7 @@ static void generate(int jmp_table, int btf_fd, struct bpf_func_info *info)
 		if (i)
 			insns[calls[i - 1]].imm = cnt - calls[i - 1] - 1;
 		if (i < funcs - 1) {
-			/* R6 keeps ctx for what follows */
+			/* R6 keeps ctx for later */
 			insns[cnt++] = MOV_REG(BPF_REG_6, BPF_REG_1);
 			calls[i] = cnt;
 			insns[cnt++] = INSN(BPF_JMP | BPF_CALL, 0, BPF_PSEUDO_CALL, 0, 0);
@@ -233,7 +233,7 @@ static int printf_nothing(const char *fmt, ...)
 	return 0;
 }
 
-/* The same random numbers each time */
+/* The same random numbers every time */
 #define srand(seed) srand(0)
 #define bpf_prog_load measured_load
 #define printf printf_nothing

@@ -4,13 +4,13 @@
  *
  * usage: prologue
  *
- * Each pair of programs has the same functions; where one throws, the other calls a helper.
- * Both do it in their last instructions, behind the epilogue. So the images have to be the
- * same, byte by byte, up to there: a byte more in a prologue or an epilogue shows. Then comes
- * the throw: a load of the unwind table's address into R2 and a call.
+ * The two programs of each pair have the same functions, but where one throws, the other calls a
+ * helper. Both do so in their last instructions, after the epilogue. So their images must be the
+ * same up to there, and an additional byte in a prologue or an epilogue shows. Then comes the
+ * throw: a load of the unwind table's address into R2, and a call.
  *
- * Calls and jumps are taken as the same if they go to the same place.
- * Prints how many functions were compared, and how many bytes are not the same.
+ * Calls and jumps count as the same if they go to the same place. Prints how many functions were
+ * compared, and how many bytes differ.
  *
  * Exit status: 0 done, 2 it could not.
  */
@@ -45,7 +45,7 @@ static void __attribute__((noreturn)) die(const char *what)
 	exit(2);
 }
 
-/* A function that uses the stack and registers given, calls the next, and may throw */
+/* A function that uses the given stack and registers, calls the next, and may throw */
 static void build_func(int level, int stack, unsigned int regs, bool tail_calls, bool throws)
 {
 	for (int i = 0; i < 4; i++)
@@ -103,8 +103,8 @@ static void build(struct images *images, int stack, unsigned int regs, bool tail
 		images->start[i] = images->start[i - 1] + images->len[i - 1];
 }
 
-/* Where the call or jump at @off of function @func goes: an address, or the number of the
- * function of the program; 0 if there is none. Kernels with thunks return by such a jump.
+/* Where the call or jump at @off of function @func goes: an address, or the number of a function
+ * of the program; 0 if it is neither. Kernels with thunks return by such a jump.
  */
 static __u64 called(const struct images *images, int func, unsigned int off)
 {
@@ -122,7 +122,7 @@ static __u64 called(const struct images *images, int func, unsigned int off)
 	return target;
 }
 
-/* How much of a function of @len bytes is there before the throw that it ends with */
+/* How many of a function's @len bytes precede the throw at its end */
 static unsigned int before_throw(const unsigned char *code, unsigned int len)
 {
 	for (unsigned int int3 = 0; int3 <= 1; int3++) {
@@ -134,7 +134,7 @@ static unsigned int before_throw(const unsigned char *code, unsigned int len)
 	die("a function doesn't end with a throw");
 }
 
-/* Bytes of function @func that are not the same: from the first difference on */
+/* How many bytes of function @func differ, counted from the first difference */
 static unsigned int differ(const struct images *throws, const struct images *other, int func)
 {
 	const unsigned char *code = throws->code + throws->start[func];

@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * What a throw costs, frame by frame, with and without an exception callback, and what an
- * error code costs that is handed up through the same frames. Program KIND_N is KIND from
- * depth N. The same source is measured on our kernel and, with -DMAINLINE, on mainline's,
- * where only the declaration of the callback differs. With -DNO_EXCEPTIONS it is among the
- * programs that any kernel can load.
+ * What a throw costs for each number of frames, with and without an exception callback, and what an
+ * error code costs that is passed up through the same frames. Program KIND_N is KIND from depth N.
+ * The same source is measured on our kernel and, with -DMAINLINE, on mainline's, where only the
+ * declaration of the callback differs. With -DNO_EXCEPTIONS it can be loaded by any kernel.
  */
 #include <linux/bpf.h>
 #include <bpf/bpf_helpers.h>

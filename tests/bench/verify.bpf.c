@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * What the verifier has to go through: code that asserts what can't happen (assert_X_N)
+ * What the verifier has to walk: code that asserts that something can't happen (assert_X_N),
  * against code that handles it somehow and goes on (handle_X_N). These are only loaded.
  */
 #include <linux/bpf.h>
@@ -13,7 +13,7 @@
 #define MAX_SIZE	64
 #define SLOTS		16
 
-/* In place of loops, which the compiler doesn't unroll where there are asserts */
+/* Instead of loops, which the compiler doesn't unroll if they contain asserts */
 #define REPEAT_4(step)	step(0) step(1) step(2) step(3)
 #define REPEAT_8(step)	REPEAT_4(step) step(4) step(5) step(6) step(7)
 #define REPEAT_12(step)	REPEAT_8(step) step(8) step(9) step(10) step(11)
@@ -30,7 +30,7 @@ struct {
 	__type(value, __u64);
 } counters SEC(".maps");
 
-/* N counters that were put into the map before, so that none can be missing */
+/* N counters that were put into the map earlier, so none can be missing */
 #define LOOK_UP(i)	key = i; found[i] = bpf_map_lookup_elem(&counters, &key);
 #define ADD(i)		sum += *found[i];
 #define ASSERT_FOUND(i)	LOOK_UP(i) bpf_assert(found[i]); hide(found[i]);
@@ -47,7 +47,7 @@ SEC("tc") int name##_pointers_##N(struct __sk_buff *ctx)		\
 	return sum + none;						\
 }
 
-/* N sizes that were checked where they came from; added up they are an offset */
+/* N sizes that were checked where they came from; their sum is an offset */
 #define ASSERT_SIZE(i)							\
 	size = values[i];						\
 	bpf_assert_le(size, MAX_SIZE);					\
@@ -71,7 +71,7 @@ SEC("tc") int name##_sizes_##N(struct __sk_buff *ctx)			\
 	return bytes[offset];						\
 }
 
-/* N headers in one another, of a packet that the kernel has looked at before */
+/* N nested headers of a packet that the kernel has already looked at */
 #define ASSERT_HEADER(i)						\
 	bpf_assert((void *)&ip[i + 1] <= end);					\
 	sum += ip[i].saddr;
@@ -92,7 +92,7 @@ SEC("tc") int name##_headers_##N(struct __sk_buff *ctx)			\
 	return sum;							\
 }
 
-/* N indices, each of which is in the table */
+/* N indices into a table, all of which are in bounds */
 #define ASSERT_SLOT(slot)						\
 	bpf_assert_lt(slot, SLOTS);
 #define HANDLE_SLOT(slot)						\

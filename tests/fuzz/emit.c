@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Makes instructions of a description. interpret.c says what they have to do.
+ * Turns a description into instructions. interpret.c says what they have to do.
  *
  * r6 - r9 and the stack are the function's homes and canaries; r1 - r5 are scratch.
  */
@@ -10,7 +10,7 @@
 
 #define NO_SLOT 0
 
-/* A function while it is emitted */
+/* A function that is being emitted */
 struct emitter {
 	struct emitted *e;
 	struct builder *b;
@@ -33,7 +33,7 @@ static void load_wide(struct emitter *em, int reg, __u64 value)
 	emit(em, INSN(0, 0, 0, 0, (__s32)(value >> 32)));
 }
 
-/* @reg: address of the state, with the verifier knowing what it is */
+/* @reg: gets the address of the state, in a way that the verifier knows what it is */
 static void load_state(struct emitter *em, int reg)
 {
 	emit(em, INSN(BPF_LD | BPF_IMM | BPF_DW, reg, BPF_PSEUDO_MAP_VALUE, 0, em->maps->state));
@@ -46,7 +46,7 @@ static void load_field(struct emitter *em, int reg, size_t off)
 	emit(em, LOAD(reg, reg, off));
 }
 
-/* Jump to what comes next, once land() says where that is */
+/* Jump to a place that land() sets later */
 static int leap(struct emitter *em, struct bpf_insn insn)
 {
 	emit(em, insn);
@@ -131,7 +131,7 @@ static void get_ctx(struct emitter *em, int reg)
 		emit(em, MOV_REG(reg, em->f->home_ctx));
 }
 
-/* Which of the state's canaries is in @place, 0 - 3 for r6 - r9, 4 for the stack */
+/* The canary of the state for @place: 0 - 3 for r6 - r9, 4 for the stack */
 static int canary_off(const struct emitter *em, int place)
 {
 	return offsetof(struct state, canary) + 8 * ((em->func + place) % CANARIES);
@@ -159,7 +159,7 @@ static void check_canary(struct emitter *em, int reg, int place)
 	emit(em, STORE_IMM(BPF_REG_1, offsetof(struct state, bad), (em->func + 1) << 8 | place));
 }
 
-/* After what may have changed them, and came back; leaves r0 alone */
+/* Check them after something that might have changed them; preserves r0 */
 static void check_canaries(struct emitter *em)
 {
 	if (em->f->bare || (!em->f->canaries && !em->canary_slot))
@@ -176,7 +176,7 @@ static void check_canaries(struct emitter *em)
 
 /* --- steps ------------------------------------------------------------------------- */
 
-/* Log r5. Only scratch registers change. */
+/* Log r5. Clobbers only scratch registers. */
 static void emit_log(struct emitter *em)
 {
 	load_state(em, BPF_REG_1);
@@ -339,7 +339,7 @@ static void set_callback(struct emitter *em, int callback)
 	builder_call_kfunc(em->b, KFUNC_SET_CALLBACK);
 }
 
-/* Throw with a reference, in what is fine if it doesn't throw */
+/* Throw with a reference held, in code that is fine if it doesn't throw */
 static void throw_holding(struct emitter *em)
 {
 	int none, over;
@@ -419,7 +419,7 @@ static void emit_step(struct emitter *em, const struct step *s)
 	}
 }
 
-/* Return: the jump over the step, -1 where there is none */
+/* Return: the jump over the step, -1 if there is none */
 static int emit_condition(struct emitter *em, const struct step *s)
 {
 	int reg = BPF_REG_3;

@@ -72,7 +72,7 @@ static enum verdict say(enum verdict verdict, const char *fmt, ...)
 	return verdict;
 }
 
-/* The end of the verifier's log, where the reason is */
+/* The end of the verifier's log, which has the reason */
 static const char *log_end(void)
 {
 	const char *p = log_buf + strlen(log_buf);
@@ -274,7 +274,7 @@ static enum verdict run_one(const struct testcase *c, int number, const struct l
 	return verdict;
 }
 
-/* Write 0 or another digit to a file, if it isn't what was written last */
+/* Write 0 or another digit to a file, unless it was also the last one written */
 static void set(const char *path, bool *is, bool to, char on)
 {
 	char value = to ? on : '0';
@@ -342,7 +342,7 @@ void print_case_insns(FILE *to, const struct testcase *c)
 
 /* --- minimising ---------------------------------------------------------------------- */
 
-/* What depends on things that were taken away */
+/* Remove what depends on things that were removed */
 static void mend(struct testcase *c)
 {
 	for (int i = ATTACHED; i < PROGS; i++) {
@@ -358,7 +358,7 @@ static void mend(struct testcase *c)
 		c->runs[i].nested &= c->progs[NESTED].present;
 }
 
-/* Keep the change in @c where the verdict is the same, or else go back to what it was */
+/* Keep the change in @c if the verdict is the same, else undo it */
 static bool keep(struct testcase *c, struct testcase *before, enum verdict verdict)
 {
 	mend(c);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* Loads, attaches and runs described programs, and compares with the right answer */
+/* Load, attach and run described programs, and compare with the right answer */
 #ifndef _FUZZ_EXECUTE_H
 #define _FUZZ_EXECUTE_H
 
@@ -21,7 +21,7 @@ void execute_init(void);
 struct state *shared_state(void);
 enum verdict execute(const struct testcase *c, struct stats *stats);
 void print_stats(const struct stats *stats);
-/* Take away from @c what isn't needed for the same verdict */
+/* Remove from @c what isn't needed for the same verdict */
 void minimise(struct testcase *c, enum verdict verdict);
 void print_case_insns(FILE *to, const struct testcase *c);
 

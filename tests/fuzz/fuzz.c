@@ -6,15 +6,15 @@
  *
  * Each batch is one line of KTAP:
  *
- *   programs SEED COUNT	generated programs; what each has to do is known
- *   one SEED			one of them, by the seed that a failure was reported with
- *   forbidden SEED COUNT	the same with one thing in them that the verifier has to refuse
- *   mutants SEED COUNT		the same with instructions changed at random: the verifier refuses
- *				them, or they run, and leave their caller's registers alone
- *   objects SEED COUNT FILE...	COUNT such changes of each tc program of object files; comes last
+ *   programs SEED COUNT	generated programs; what each must do is known
+ *   one SEED			one of them, by the seed that a failure reported
+ *   forbidden SEED COUNT	the same with one thing in each that the verifier must refuse
+ *   mutants SEED COUNT		the same with random changes to instructions: the verifier refuses
+ *				them, or they run and leave their caller's registers alone
+ *   objects SEED COUNT FILE...	COUNT such mutants of each tc program of object files; comes last
  *
- * SEED: a number, or "fresh" for one that is different each time. Run by tests/check on a
- * machine with both modules; the kernel's log has the seed of each program before it runs.
+ * SEED: a number, or "fresh" for a different one each time. tests/check runs it on a machine with
+ * both modules; the kernel's log has the seed of each program before it runs.
  *
  * Exit status: 0 all passed, 1 one or more failed, 2 bad arguments or no module.
  */
@@ -30,11 +30,11 @@
 #include "mutate.h"
 #include "random.h"
 
-#define MISMATCHES_MAX 5 /* that are shown; then the batch ends */
+#define MISMATCHES_MAX 5 /* to show; then the batch ends */
 
 static int kmsg;
 
-/* What runs now, in the kernel's log: after a panic it is the last word */
+/* Log what runs now to the kernel's log, which is all that is left after a panic */
 void announce(const char *what, __u64 seed)
 {
 	char line[80];
@@ -118,7 +118,7 @@ static __u64 parse_seed(const char *text)
 	return seed >> 32;
 }
 
-/* A batch that is known by its first word. @argv: seed, count and more. Return: words used */
+/* Run the batch with this first word. @argv: seed, count and more. Return: words used */
 static int run_batch(const char *what, char **argv, int argc, bool *ok, char *name, int size)
 {
 	const char *kind = strcmp(argv[0], "fresh") ? "fixed" : "fresh";

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Makes descriptions of programs that the verifier has to accept, from a seed.
+ * Makes descriptions of programs that the verifier must accept, from a seed.
  *
- * A program is made from its deepest level up, so that a function knows what it may call: how
- * much stack is left, and whether it is below a tail call.
+ * A program is made from its deepest level upwards, so that it is known what a function may call:
+ * how much stack is left, and whether it is below a tail call.
  */
 #include <string.h>
 #include "program.h"
@@ -12,7 +12,7 @@
 
 #define NO_TAIL_CALLS 1000 /* room for any stack */
 
-/* Of a function, for the verifier, which counts 32 bytes at least */
+/* A function's stack, for the verifier, which counts at least 32 bytes */
 static int stack_units(int stack)
 {
 	return stack ? (stack + 31) / 32 * 32 : 32;
@@ -73,7 +73,7 @@ static bool may_call(const struct prog *p, const struct func *f, const struct fu
 	return f->cost + callee->cost < COST_MAX;
 }
 
-/* Some function that @f may call, 0 where there is none */
+/* Some function that @f may call, 0 if there is none */
 static int choose_callee(struct maker *m, const struct func *f, int sig)
 {
 	int found[FUNCS_MAX], cnt = 0;
@@ -88,7 +88,7 @@ static int choose_callee(struct maker *m, const struct func *f, int sig)
 	return cnt ? found[below(m, cnt)] : 0;
 }
 
-/* What @f has below it, once it calls @callee */
+/* Update what @f has below it, now that it calls @callee */
 static void account_call(struct func *f, const struct func *callee, int times)
 {
 	if (callee->need > f->need)
@@ -187,7 +187,7 @@ static void make_step(struct maker *m, struct func *f)
 	f->nr_steps++;
 }
 
-/* Where a function keeps its x, its context and its canaries */
+/* Choose where a function keeps its x, its context and its canaries */
 static void choose_homes(struct maker *m, struct func *f)
 {
 	unsigned int free_regs = 0xf;
@@ -206,13 +206,13 @@ static void choose_homes(struct maker *m, struct func *f)
 		f->canaries = below(m, 16) & free_regs;
 }
 
-/* Its own stack, when what is below it is known: as much as levels above it leave */
+/* Choose its own stack, once what is below it is known: as much as the levels above leave */
 static void choose_stack(struct maker *m, struct func *f)
 {
 	int limit = STACK_MAX - 32 * f->level - f->need;
 	int least = 8 * ((f->home_x == HOME_STACK) + (f->home_ctx == HOME_STACK));
 
-	/* tail calls below leave room for this one and 32 bytes for each above */
+	/* tail calls below leave room for this one, and 32 bytes for each level above */
 	if (f->tail_room - 32 * f->level < limit)
 		limit = f->tail_room - 32 * f->level;
 	limit = limit / 32 * 32;
@@ -226,7 +226,7 @@ static void choose_stack(struct maker *m, struct func *f)
 		f->stack = least;
 }
 
-/* Its tail_room was what those that it calls leave; now it is what it leaves itself */
+/* tail_room was what its callees leave; now it is what it leaves itself */
 static void account_stack(struct func *f)
 {
 	f->need += stack_units(f->stack);
@@ -237,7 +237,7 @@ static void account_stack(struct func *f)
 			f->tail_room = TAIL_ROOM;
 }
 
-/* @spine: function that it calls in any case, or 0 */
+/* @spine: a function that it always calls, or 0 */
 static int make_func(struct maker *m, int sig, int level, bool safe, int spine)
 {
 	struct func *f = &m->p->funcs[m->p->nr_funcs];
@@ -274,7 +274,7 @@ static int make_func(struct maker *m, int sig, int level, bool safe, int spine)
 	return m->p->nr_funcs++;
 }
 
-/* Functions for callbacks, and callbacks of helpers; they don't throw */
+/* Functions called by callbacks, and helpers' callbacks; they don't throw */
 static void make_safe_funcs(struct maker *m)
 {
 	static const int sigs[] = { SIG_X, SIG_X, SIG_LOOP, SIG_EACH };
@@ -289,7 +289,7 @@ static void make_safe_funcs(struct maker *m)
 	}
 }
 
-/* The chain of functions from the deepest level to main, and some beside it */
+/* The chain of functions from the deepest level to main, and some others */
 static void make_chain(struct maker *m)
 {
 	int spine = 0, level, sig;
@@ -322,7 +322,7 @@ static bool throws(const struct prog *p)
 	return false;
 }
 
-/* A program that doesn't throw anywhere is no good: let the deepest function do it */
+/* A program that never throws is useless: make the deepest function throw */
 static void have_throw(struct maker *m)
 {
 	struct func *f;
@@ -401,7 +401,7 @@ static void attach_to(struct maker *m, int number, int kind, int on_prog, int on
 	m->p->on_sig = sig;
 }
 
-/* fentry where there is fexit, and the other way: the trampoline does more than for one */
+/* Add fentry to fexit or the other way round: the trampoline does more than for one of them */
 static bool attach_beside(struct maker *m, int number)
 {
 	const struct prog *beside = &m->c->progs[number - 1];
@@ -551,7 +551,7 @@ bool func_reachable(const struct prog *p, int func)
 	return false;
 }
 
-/* Steps behind one that never returns are dead */
+/* Steps after one that never returns are dead */
 static int live_steps(const struct prog *p, const struct func *f)
 {
 	for (int i = 0; i < f->nr_steps; i++) {
@@ -567,7 +567,7 @@ static int live_steps(const struct prog *p, const struct func *f)
 
 bool func_live(const struct prog *p, int func)
 {
-	/* a global function is verified for itself */
+	/* a global function is verified on its own */
 	if (!func || func == p->callback ||
 	    (p->funcs[func].global && func_reachable(p, func)))
 		return true;

@@ -2,7 +2,7 @@
 #include <string.h>
 #include "insns.h"
 
-/* Another value like the one that is there. Not large: a loop must not take forever. */
+/* Another value like the current one. Not large: a loop must not take forever. */
 static int change_number(struct random *r, int number)
 {
 	switch (random_below(r, 5)) {
@@ -100,7 +100,7 @@ void mutate_insns(struct random *r, struct bpf_insn *insns, int cnt)
 	}
 }
 
-/* Loops in loops, of numbers that were changed, might not end in our time */
+/* Nested loops whose counts were changed might take forever */
 bool fit_to_run(const struct bpf_insn *insns, int cnt)
 {
 	int loops = 0;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* The right answer: what a described program logs and returns */
+/* The right answer: what a described program must log and return */
 #include <string.h>
 #include "program.h"
 
@@ -52,7 +52,7 @@ static int attached_to(const struct machine *m, int prog, int func, int kind)
 
 static __u64 call_func(struct machine *m, struct boundary *b, int func, __u64 x);
 
-/* A call the way in through the function's start, where others may have attached */
+/* A call by way of the function's start, where others may have attached */
 static __u64 enter_func(struct machine *m, struct boundary *b, int func, __u64 x)
 {
 	int ext = attached_to(m, b->number, func, PROG_EXT);
@@ -118,7 +118,7 @@ static __u64 repeat(struct machine *m, struct boundary *b, const struct step *s)
 	return s->add;
 }
 
-/* Steps that don't end the function. Return what is added to x. */
+/* Steps that don't end the function. Return what they add to x. */
 static __u64 do_step(struct machine *m, struct boundary *b, const struct func *f,
 		     const struct step *s, __u64 x)
 {

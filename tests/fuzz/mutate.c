@@ -56,7 +56,7 @@ static const struct {
 		"Unreleased reference" },
 };
 
-/* A function that the verifier is sure to look at, of the kind that is wanted; or 0 */
+/* A function of the wanted kind that the verifier certainly looks at; or 0 */
 static int choose_func(struct random *r, const struct prog *p, bool (*wanted)(const struct func *))
 {
 	int found[FUNCS_MAX], cnt = 0;
@@ -77,7 +77,7 @@ static bool may_throw(const struct func *f)
 	return !f->bare && !f->safe && (f->sig == SIG_CTX || f->sig == SIG_X);
 }
 
-/* What the callback calls, some of the time, where there is anything */
+/* Sometimes what the callback calls, if it calls anything */
 static int in_callback(struct random *r, const struct prog *p)
 {
 	int func = p->callback;
@@ -105,7 +105,7 @@ static bool put_first(struct func *f, struct step s)
 	return true;
 }
 
-/* With main's and its own frame it isn't too deep, then */
+/* So that main's frame and its own aren't too deep */
 static bool calls_nothing(const struct func *f)
 {
 	for (int i = 0; i < f->nr_steps; i++)
@@ -133,7 +133,7 @@ static bool forbid(struct random *r, struct prog *p, enum forbidden what)
 	case TAIL_CALL_IN_CALLBACK:
 		func = in_callback(r, p);
 		s.kind = STEP_TAIL_CALL;
-		/* one that is global or called elsewhere is refused for its missing context */
+		/* a global one, or one called elsewhere, is refused for its missing context */
 		return func == p->callback && !p->funcs[func].global &&
 		       put_first(&p->funcs[func], s);
 	case SET_TWICE:
@@ -141,7 +141,7 @@ static bool forbid(struct random *r, struct prog *p, enum forbidden what)
 		s.which = choose_func(r, p, may_throw);
 		return s.which && p->callback_at == CB_AT_START && put_first(&p->funcs[0], s);
 	case SET_IN_SUBPROG:
-		/* not one that the callback calls, which would be a recursion */
+		/* not one that the callback calls, which would be recursion */
 		func = choose_func(r, p, may_throw);
 		s.kind = STEP_SET_CALLBACK;
 		s.which = p->callback;
@@ -253,7 +253,7 @@ static void mutate_built(struct random *r, struct builder *b)
 	} while (!keeps_func_loads(before.insns, b->insns, b->cnt));
 }
 
-/* The strict caller has no proper context, and no patience */
+/* The strict caller has no real context, and no patience */
 static bool fit_for_canaries(const struct builder *b)
 {
 	for (int i = 0; i < b->cnt; i++) {

@@ -6,9 +6,9 @@
 #include <stdbool.h>
 #include <linux/types.h>
 
-/* Valid programs with one thing in them that has to be refused, for a known reason */
+/* Valid programs with one thing added that must be refused, for a known reason */
 bool run_forbidden(__u64 seed, int count);
-/* Valid programs with instructions changed at random */
+/* Valid programs with random changes to instructions */
 bool run_mutants(__u64 seed, int count);
 /* The same with the programs of object files, @count of each */
 bool run_objects(__u64 seed, int count, char **files, int nr_files);

@@ -2,8 +2,8 @@
 /*
  * Mutants of programs that clang made.
  *
- * libbpf relocates a program and then asks prepare() about it. There a child is forked for each
- * mutant, which changes the instructions and goes on to load and to run them.
+ * libbpf relocates a program and then calls prepare(), which forks a child for each mutant. The
+ * child changes the instructions, and goes on to load and run them.
  */
 #include <errno.h>
 #include <stdlib.h>

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* Descriptions and instructions for people */
+/* Prints descriptions and instructions for people */
 #include "emit.h"
 
 static const char *const kinds[] = { "xdp", "freplace", "fentry", "fexit" };

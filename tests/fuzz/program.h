@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Descriptions of BPF programs: what is generated, interpreted for the right answer, and
- * made instructions of.
+ * Descriptions of BPF programs. They are generated, interpreted for the right answer, and turned
+ * into instructions.
  *
- * A function has a value x, of 16 bits: its argument, to which what it calls adds its return
- * values, and which it returns. It keeps x, and the context where it has one, in a callee-saved
- * register or on its stack, and canaries in others, which it looks at after each call that comes
- * back. A function without a place for them ("bare") does one thing only.
+ * A function has a 16-bit value x. It starts as the argument; the return values of calls are added
+ * to it; and the function returns it. The function keeps x, and its context if it has one, in a
+ * callee-saved register or on the stack. It keeps canaries in others, and checks them after each
+ * call that returns. A function without a place for them ("bare") does only one thing.
  */
 #ifndef _FUZZ_PROGRAM_H
 #define _FUZZ_PROGRAM_H
@@ -19,10 +19,10 @@
 #define STEPS_MAX	8
 #define LEVELS		8	/* frames on the stack at once */
 #define STACK_MAX	512
-#define TAIL_ROOM	255	/* stack that callers of a function that tail-calls may have */
+#define TAIL_ROOM	255	/* stack that the callers of a function with a tail call may have */
 #define LOG_SLOTS	256
 #define LOGS_MAX	200	/* that one run makes */
-#define COST_MAX	2500	/* instructions that the verifier follows, about */
+#define COST_MAX	2500	/* instructions that the verifier follows, roughly */
 #define INPUTS		8	/* in[0] is main's x, the others are small */
 #define CANARIES	8
 #define EACH_INPUT	1
@@ -31,14 +31,14 @@
 /* The map that programs write to. User space has it mapped. */
 struct state {
 	__u64 seq;			/* of the log */
-	__u64 bad;			/* function << 8 | what was not as it left it */
+	__u64 bad;			/* function << 8 | what had changed */
 	__u64 log[LOG_SLOTS];
 	__u64 in[INPUTS];
 	__u64 canary[CANARIES];
 };
 
 enum step_kind {
-	STEP_NONE,	/* nothing: the minimiser took it away */
+	STEP_NONE,	/* nothing: the minimiser removed it */
 	STEP_LOG,
 	STEP_CALL,
 	STEP_HELPER,
@@ -46,9 +46,9 @@ enum step_kind {
 	STEP_EACH,	/* bpf_for_each_map_elem() */
 	STEP_THROW,
 	STEP_TAIL_CALL,
-	STEP_NEST,	/* another program runs here, or interrupts */
+	STEP_NEST,	/* another program runs or interrupts here */
 	STEP_RETURN,
-	/* what the verifier has to refuse, see mutate.c */
+	/* what the verifier must refuse, see mutate.c */
 	STEP_SET_CALLBACK,
 	STEP_THROW_HOLDING,
 };
@@ -75,7 +75,7 @@ enum tail { TAIL_FIRST, TAIL_SECOND, TAIL_EMPTY, TAIL_OUTSIDE, TAILS };
 struct step {
 	__u8 kind;
 	__u8 cond;
-	__u8 input;		/* in[] that the condition looks at */
+	__u8 input;		/* in[] that the condition checks */
 	__u8 which;		/* function, helper, cookie, or entry of the jump table */
 	bool from_input;	/* entry of the jump table is in in[input] */
 	bool hold;		/* a reference, during the call */
@@ -100,7 +100,7 @@ struct func {
 	bool global;
 	bool safe;		/* neither it nor what it calls throws or tail-calls */
 	bool bare;
-	bool no_exit;		/* where it ends in something that never returns */
+	bool no_exit;		/* if it ends in something that never returns */
 	__u8 level;		/* below main; calls go to higher levels only */
 	__u8 home_ctx, home_x;
 	__u8 canaries;		/* bit by bit r6 - r9 */
@@ -122,7 +122,7 @@ struct prog {
 	__u8 kind;
 	bool present;
 	__u8 nr_funcs;		/* function 0 is main */
-	__u8 callback;		/* which it is, 0: none */
+	__u8 callback;		/* the exception callback, 0: none */
 	__u8 callback_at;
 	__u8 on_prog, on_func;	/* what it is attached to */
 	__u8 on_sig;		/* that function's signature */
@@ -141,13 +141,13 @@ struct run {
 
 struct testcase {
 	__u64 seed;
-	bool blinded;	/* bpf_jit_harden is on when it is loaded */
-	bool traced;	/* somebody listens to the trace event when it runs */
+	bool blinded;	/* bpf_jit_harden is on while it is loaded */
+	bool traced;	/* somebody listens to the trace event while it runs */
 	struct prog progs[PROGS];
 	struct run runs[RUNS];
 };
 
-/* What a run should give, and what it went through */
+/* What a run should result in, and what it goes through */
 struct outcome {
 	__u64 seq;
 	__u64 log[LOG_SLOTS];
@@ -159,11 +159,11 @@ struct outcome {
 void generate(struct testcase *c, __u64 seed);
 void interpret(const struct testcase *c, const struct run *run, struct outcome *out);
 
-/* Whether a path leads to the end of the function, going by its instructions */
+/* Whether its instructions have a path to the end of the function */
 bool func_returns(const struct prog *p, int func);
-/* Has it a tail call of its own? */
+/* Whether it makes a tail call itself */
 bool func_tail_calls(const struct func *f);
-/* Whether there is a call of it; and one that isn't dead code, which the verifier takes out */
+/* Whether anything calls it; and whether a call isn't dead code, which the verifier removes */
 bool func_reachable(const struct prog *p, int func);
 bool func_live(const struct prog *p, int func);
 int func_args(const struct func *f);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* Random numbers that are the same for the same seed, everywhere (splitmix64) */
+/* Random numbers that depend only on the seed (splitmix64) */
 #ifndef _FUZZ_RANDOM_H
 #define _FUZZ_RANDOM_H
 

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-only
 # shellcheck shell=bash disable=SC2154 # see run
-# tests/all: what has passed isn't run again, and the table says what became of each part
+# tests/all: what has passed isn't run again, and the table has the result of each part
 
 rm -rf "$tmp/tree"
 mkdir -p "$tmp/tree"

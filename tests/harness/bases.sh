@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
 # shellcheck shell=bash disable=SC2154,SC2016 # run has set tmp; $ is for the stand-ins
 #
-# tests/bases: which versions it tries, how, and what of it comes to TRIED. The versions are packages
-# of a source that has one file; what runs the tests on a kernel is a stand-in.
+# tests/bases: which versions it tries, how, and what it writes to TRIED. The versions are packages of
+# a source with one file, and a stand-in runs the tests on a kernel.
 
 project=$tmp/bases-project
 cache=$tmp/bases-cache
@@ -35,7 +35,7 @@ printf '#!/bin/sh\necho "$DEB_VERSION $*" >>%q\necho "not ok 1 - it is the stand
 	"$tmp/ran" >"$project/tests/check"
 chmod +x "$project/tests/check"
 
-# archive VERSION...: what apt knows from here on; TRIED is as before all, and nothing has run
+# archive VERSION...: what apt knows from now on; TRIED is back at its start, and nothing has run
 archive() {
 	stand_in apt-cache "printf 'linux-source-6.1 | %s | an archive\\n' $*"
 	printf '# what it says\n6.1.6 6.1.6-1 runs\n6.1.8 6.1.8-1 runs\n6.1.9 6.1.9-1 applies\n' >"$tried"

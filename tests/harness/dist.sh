@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: GPL-2.0-only
 # shellcheck shell=bash disable=SC2154 # see run
-# scripts/dist: the tarball has all files, and what it unpacks to works where there is no git
+# scripts/dist: the tarball has all files, and works without git once it is unpacked
 
-# dist TREE: make the tarball of a tree; its path comes to standard output.
+# dist TREE: make the tarball of a tree, and print its path.
 dist() {
 	with_stand_ins "$1/scripts/dist"
 }
 
-# The project, as a checkout would have it, but for its history
+# The project as in a checkout, but without its history
 mkdir -p "$tmp/tree"
 project_files | (cd "$ROOT" && xargs -d '\n' cp --parents -t "$tmp/tree")
 mkdir -p "$tmp/tree/build"

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
 # shellcheck shell=bash disable=SC2154 # run has set tmp
 #
-# scripts/doctor: what a kernel has and hasn't is told right. A kernel's build directory is
-# stood in for by links to the one that the tests run on, less what is to be missing.
+# scripts/doctor: it reports correctly what a kernel has and what is missing. Build directories are
+# links to that of the kernel that the tests run on, without what should be missing.
 
 KERNEL=${KERNEL:-$("$ROOT/scripts/kernel")}
 project=$tmp/project		# for modules of its own
@@ -10,7 +10,7 @@ mkdir "$project"
 cp -r "$ROOT"/{Kbuild,module,scripts,jit-patch} "$project/"
 doctor=$project/scripts/doctor
 
-# lacking NAME FILE...: a build directory $tmp/NAME/build like the kernel's, but for FILEs.
+# lacking NAME FILE...: a build directory $tmp/NAME/build like the kernel's, but without FILEs.
 lacking() {
 	local dir=$tmp/$1/build file
 
@@ -36,7 +36,7 @@ check "patched, to build for: all there" 0 "all there" "$doctor" --build "$KERNE
 check "with a module: all there" 0 "all there" "$doctor" "$KERNEL/build"
 holds "with a module: its BTF fits" says "^ok .*bpf_exceptions.ko: its BTF is made for this kernel's"
 
-# without COMMAND DOCTOR...: on a PATH of all others; lib.sh would add directories to it
+# without COMMAND DOCTOR...: with a PATH of all other commands; lib.sh would add directories
 mkdir "$tmp/path"
 ln -s /usr/{,s}bin/* "$tmp/path/" 2>/dev/null || true
 without() {
@@ -132,7 +132,7 @@ check "another compiler: a note" 0 "all there" with_stand_ins "$doctor" "$KERNEL
 holds "another compiler: which" says "^note .*here is gcc 99, and the kernel was built with gcc"
 rm "$tmp/bin/gcc"
 
-# kernels that a clang has built which isn't here, with GNU ld and with lld
+# kernels built by a clang that isn't installed, with GNU ld and with lld
 lacking clang .config
 {
 	grep -v '^CONFIG_\(CC_VERSION_TEXT\|CLANG_VERSION\|LD_IS_LLD\)=' "$KERNEL/build/.config"
@@ -178,7 +178,7 @@ holds "the running kernel: its series" says "(ok|MISSING) .*series"
 holds "the running kernel: its JIT, or that it is of another version" \
 	says "(ok|MISSING) .*JIT|MISSING  a kernel for the series: this is $(uname -r | sed 's/[+.]/\\&/g'), "
 
-# the running kernel, where it is a patched one
+# the running kernel, if it is patched
 in_machine() {
 	exec "$ROOT/scripts/vm" --kernel "$KERNEL" --console "$tmp/console" --with "$project" --with /bin/bash \
 		--with "$(type -P realpath)" "$@"

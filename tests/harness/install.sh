@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
 # shellcheck shell=bash disable=SC2154 # run has set tmp
 #
-# scripts/install: what goes where, what is somebody else's stays, and DKMS can do with it. All
-# in folders of their own.
+# scripts/install: what goes where, that other people's files stay, and that DKMS can use it. All in
+# directories of their own.
 
 install=$ROOT/scripts/install
 KERNEL=${KERNEL:-$("$ROOT/scripts/kernel")}

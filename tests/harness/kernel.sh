@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 # shellcheck shell=bash disable=SC2154 # run has set tmp
 #
-# scripts/kernel: bad input, interruption and company, on a fake source that builds at once.
+# scripts/kernel: bad input, interruptions and concurrent runs, with a fake source that builds quickly.
 
 kernel=$ROOT/scripts/kernel
 fake=$tmp/linux
@@ -118,7 +118,7 @@ check "a build that fails: its error" 1 "x.c:1: error: no such thing" fake_kerne
 holds "a build that fails: its log" test -s "$(grep -oE '/[^ ]*/log$' "$tmp/err")"
 holds "nothing half done is left" nothing_half_done
 
-# --- interruption and company ---
+# --- interruptions and concurrent runs ---
 
 check "interrupted while configuring" 143 "" killed_in configuring TERM SLOW_CONFIG
 check "interrupted while building" 143 "" killed_in building TERM SLOW_BUILD
@@ -152,7 +152,7 @@ holds "another message has no other key" test "$(cat "$tmp/out")" = "$(basename 
 sed -i 's/^+.*$/& /' "$tmp"/retold/*.patch
 check "another diff is another kernel" 0 "" fake_kernel --series "$tmp/retold" --print-key
 holds "another diff has another key" test "$(cat "$tmp/out")" != "$(basename "$dir")"
-# what patch would apply, in forms that git doesn't write
+# diffs that patch would apply, in forms that git doesn't write
 keys() {
 	"$kernel" --ksrc "$fake" --series "$tmp/retold" --print-key
 	sed -i 's/patched/otherwise/' "$tmp"/retold/*.patch

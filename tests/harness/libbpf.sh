@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
 # shellcheck shell=bash disable=SC2154 # run has set tmp
 #
-# What libbpf says of programs that throw, as the README quotes it; it is the one that bpftool
-# has in it. README.md says what to do about each.
+# What libbpf says about programs that throw, as TROUBLESHOOTING.md quotes it; the libbpf is that of
+# bpftool. TROUBLESHOOTING.md says what to do about each.
 
 KERNEL=${KERNEL:-$("$ROOT/scripts/kernel")}
 module=$("$ROOT/scripts/module" "$KERNEL/build")

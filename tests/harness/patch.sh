@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
 # shellcheck shell=bash disable=SC2154,SC2016 # run has set tmp; $ is for the stand-in
 #
-# scripts/patch: the series goes into trees and comes out again, and nothing else changes. The
-# trees have the files of the kernel's source that the series touches.
+# scripts/patch: the series goes into trees and comes out again, and nothing else changes. The trees
+# have the files of the kernel's source that the series touches.
 
 patch=$ROOT/scripts/patch
 KERNEL=${KERNEL:-$("$ROOT/scripts/kernel")}
@@ -20,7 +20,7 @@ for file in Makefile Kbuild $touched; do
 	[[ ! -e $source/$file ]] || (cd "$source" && cp --parents "$file" "$tmp/bare")
 done
 
-# plain NAME: a tree that git doesn't know; checkout NAME: a commit with it, and another on top.
+# plain NAME: a tree without git; checkout NAME: a repository with the tree and one more commit.
 plain() {
 	cp -r "$tmp/bare" "$tmp/$1"
 }
@@ -125,7 +125,7 @@ check "git, later commits build on it" 1 "can't be reverted, .* nothing was chan
 holds "git, later commits build on it: where it was" same_head built-on "$before"
 holds "git, later commits build on it: nothing half done" clean built-on
 
-# what git can be told to do otherwise, and a worktree, where .git is a file
+# unusual settings of git, and a worktree, where .git is a file
 checkout main-tree
 git -C "$tmp/main-tree" worktree add -q "$tmp/work-tree"
 before=$(head_of work-tree)

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 # shellcheck shell=bash disable=SC2154,SC2016 # run has set tmp; $ is for the stand-in
 #
-# scripts/setup: what is missing is named, and why it could not be had.
+# scripts/setup: it names what is missing, and why it could not be installed.
 
 cp -r "$ROOT/scripts" "$tmp/scripts"		# where a user without rights can read it
 chmod -R a+rX "$tmp/scripts"

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 # shellcheck shell=bash disable=SC2154 # run has set tmp
 #
-# scripts/splats: what it must find, each line with its reason, and what it must pass over.
+# scripts/splats: what it must find, each line with its reason, and what it must ignore.
 
 splats=$ROOT/scripts/splats
 cd "$HERE/splats" || exit

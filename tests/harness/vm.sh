@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
 # shellcheck shell=bash disable=SC2154,SC2016 # run has set tmp; $ is for the machine
 #
-# scripts/vm: what a command says and how it ends comes back as it is, and every other
-# end of the machine is told apart from it.
+# scripts/vm: a command's output and status come back unchanged, and every other way in which the
+# machine can end is distinguished from that.
 
 KERNEL=${KERNEL:-$("$ROOT/scripts/kernel")}
 
@@ -10,7 +10,7 @@ vm() {
 	exec "$ROOT/scripts/vm" --kernel "$KERNEL" --no-module --console "$tmp/console" "$@"
 }
 
-# --- the command's own: output, arguments, status ---
+# --- the command: output, arguments, status ---
 
 mkdir "$tmp/folder"
 head -c 300000 /dev/urandom >"$tmp/folder/blob"
@@ -60,7 +60,7 @@ mkdir "$project"
 cp -r "$ROOT/scripts" "$project/"
 consoles=$project/build/vm
 
-# other_machine FILE OPTION...: starts one, and waits until it is up
+# other_machine FILE OPTION...: start one, and wait until it is up
 other_machine() {
 	"$project/scripts/vm" --kernel "$KERNEL" --no-module "${@:2}" -- \
 		sh -c 'echo "the first machine" >/dev/kmsg; sleep 2; echo up; sleep 100' >"$1" 2>&1 &

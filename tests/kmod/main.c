@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Runs BPF programs as a strict caller would: with known values in all registers that a
- * function has to preserve, in a context of the test's choice, and with another program
- * interrupting it where it calls bpf_test_nest(). For tests only.
+ * Runs BPF programs as a strict caller: with known values in all registers that a function must
+ * preserve, in a context of the test's choice, and with another program that interrupts it where
+ * it calls bpf_test_nest(). For tests only.
  */
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
@@ -35,7 +35,7 @@ struct canary_call {
 
 void call_with_canaries(struct canary_call *call);
 
-/* One at a time, under run_lock; interrupts find here what to run */
+/* One at a time, under run_lock; tells interrupts what to run */
 struct job {
 	struct canary_call call;
 	struct completion done;
@@ -50,7 +50,7 @@ static u32 nested_context;
 static struct bpf_prog *held, *to_drop;
 static u64 fake_ctx[32];
 
-/* Programs between frames on this CPU, those of preempted tasks included */
+/* Programs between frames on this CPU, including those of preempted tasks */
 static DEFINE_PER_CPU(int, running);
 
 static void call_prog(struct job *job)
@@ -84,10 +84,10 @@ static void run_in_irq(struct irq_work *work)
 
 static DEFINE_IRQ_WORK(pending_irq_work, run_in_irq);
 
-/* The NMI's own, as it may come while another job is pending in softirq or hardirq */
+/* For the NMI alone, which may come while another job is pending in softirq or hardirq */
 static struct job *nmi_job;
 
-/* A program that volleys of it run, see struct test_volley */
+/* A program to run in volleys, see struct test_volley */
 struct volley {
 	struct job job;
 	struct test_volley *args;
@@ -97,7 +97,7 @@ struct volley {
 	struct tasklet_struct tasklet;
 };
 
-/* One NMI can be for all that wanted one; and then others may come, for nothing */
+/* One NMI may serve all that asked for one, and then others come for nothing */
 static DEFINE_MUTEX(nmi_volley_lock);
 static struct volley *nmi_volley;
 static DEFINE_PER_CPU(int, spare_nmis);
@@ -151,11 +151,11 @@ static int handle_nmi(unsigned int cmd, struct pt_regs *regs)
 		v->missed = between_tasks(regs);
 		if (!v->missed)
 			shoot(v);
-		smp_store_release(&v->job.in_nmi, false); /* what it counted is there */
+		smp_store_release(&v->job.in_nmi, false); /* after its counts */
 	}
 	if (job) {
 		call_prog(job);
-		smp_store_release(&job->in_nmi, false); /* what it returned is there */
+		smp_store_release(&job->in_nmi, false); /* after its result */
 	}
 	if (!asked && !this_cpu_read(spare_nmis))
 		return NMI_DONE;
@@ -287,7 +287,7 @@ static long run(struct test_run *run)
 	run->depth = depth;
 	run->nested_ret = nested.call.ret;
 	run->nested_bad = nested.call.bad;
-	/* programs may be run otherwise, too, and call bpf_test_nest() */
+	/* programs that are run in other ways may call bpf_test_nest(), too */
 	nested.call.func = NULL;
 	if (nested_prog)
 		bpf_prog_put(nested_prog);
@@ -320,7 +320,7 @@ static void shoot_in_irq_work(struct irq_work *work)
 	shoot_in_irq(container_of(work, struct volley, irq_work));
 }
 
-/* Wait for the CPU to be in a program, but not for long: it may have none to run */
+/* Wait for the CPU to be in a program, but not for long, as it may have none to run */
 static void aim(struct volley *v)
 {
 	int i;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* What tests ask of /dev/bpf_exceptions_test; for the kernel and for user space */
+/* The interface of /dev/bpf_exceptions_test, for the kernel and for user space */
 #ifndef _BPF_EXCEPTIONS_TEST_H
 #define _BPF_EXCEPTIONS_TEST_H
 
@@ -16,15 +16,15 @@ enum test_context {
 
 /**
  * struct test_run - run a BPF program with canaries in the callee-saved registers
- * @prog_fd: xdp program; it must not look at its context. -1: the one of TEST_HOLD, to which
- *	bpf_test_nest() then drops the last reference while it runs, in process context
+ * @prog_fd: xdp program, which must not look at its context. -1: that of TEST_HOLD, whose last
+ *	reference bpf_test_nest() then drops while it runs, in process context
  * @context: enum test_context
- * @nested_fd: program that the kfunc bpf_test_nest() runs meanwhile, or 0
- * @nested_context: where it does
+ * @nested_fd: program that the kfunc bpf_test_nest() runs in the meantime, or 0
+ * @nested_context: in which context
  * @repeat: how many times (0: once)
- * @ret: what it returned, the last time
+ * @ret: what it returned the last time
  * @bad: registers that were not preserved: rbx, rbp, r12, r13, r14, r15, rsp
- * @depth: bytes of stack in use where it called bpf_test_nest() last, from its caller's on
+ * @depth: bytes of stack in use where it last called bpf_test_nest(), counted from its caller
  * @nested_ret: the same for the nested program
  * @nested_bad: the same for the nested program
  */
@@ -46,12 +46,12 @@ struct test_run {
 #define TEST_HOLD _IOW('X', 2, __u32)
 
 /**
- * struct test_volley - run a BPF program many times, on a CPU that does other things meanwhile
- * @prog_fd: xdp program; it must not look at its context
+ * struct test_volley - run a BPF program many times, on a CPU that is busy with other things
+ * @prog_fd: xdp program, which must not look at its context
  * @context: enum test_context
  * @cpu: where; the caller's if that CPU isn't online. In process context always the caller's
  * @repeat: how many times
- * @thrown_ret: what it returns when it has thrown
+ * @thrown_ret: what it returns if it has thrown
  * @bad: registers that were not preserved, as in struct test_run
  * @thrown: how often it returned that
  * @over: how often it began while another program was between frames on that CPU

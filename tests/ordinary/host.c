@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * host - run the programs of a source where it was compiled, and record what they do
+ * host - run the programs of a source on the host, and record what they do
  *
  * usage: host RUNS SEED >RECORD
  *
- * SOURCE, the C file with the programs, is part of this one. Inputs are random, from SEED: packets
- * and variables with many of the numbers that the source compares with.
- * RECORD (struct record, struct run) has all that a machine needs to do the same.
+ * SOURCE, the C file with the programs, is included in this one. Inputs are random, from SEED:
+ * packets, and variables with many of the numbers that the source compares with. RECORD (struct
+ * record, struct run) has everything that is needed to do the same elsewhere.
  */
 #define _GNU_SOURCE
 #include <err.h>
@@ -33,7 +33,7 @@ struct program {
 };
 
 struct state state;
-/* Where the source has none */
+/* If the source has none */
 __attribute__((weak)) const __u64 constants[MAX_CONSTANTS];
 
 static struct program programs[64];
@@ -88,7 +88,7 @@ static __u64 likely_number(void)
 	}
 }
 
-/* Eight bytes that are one number, two, four, or eight */
+/* Eight bytes that are one, two, four or eight numbers */
 static void fill(__u8 *at)
 {
 	int width = 1 << random_number() % 4;
@@ -110,7 +110,7 @@ static void make_input(struct run *run)
 	run->priority = likely_number();
 	for (int i = 0; i < PACKET; i += 8)
 		fill(run->packet + i);
-	run->packet[12] = 0;	/* not IP, of which a test run checks the header */
+	run->packet[12] = 0;	/* not IP, whose header a test run would check */
 	memset(run->packet + run->size, 0, PACKET - run->size);
 	for (size_t i = 0; i < sizeof(run->before); i += 8)
 		fill(before + i);
@@ -162,7 +162,7 @@ int main(int argc, char **argv)
 		      MAP_PRIVATE | MAP_ANONYMOUS | MAP_32BIT, -1, 0);
 	if (packet == MAP_FAILED)
 		err(1, "no memory below 4 GiB");
-	alarm(20);	/* a program that doesn't end */
+	alarm(20);	/* for a program that doesn't end */
 	for (int i = 0; i < programs_cnt; i++)
 		run_program(&programs[i], atoi(argv[1]), strtoull(argv[2], NULL, 0));
 	return fflush(stdout) ? 1 : 0;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* BPF exceptions for a host: what <bpf/bpf_helpers.h> and bpf_exceptions.h have for BPF */
+/* BPF exceptions on the host: replaces <bpf/bpf_helpers.h> and bpf_exceptions.h */
 #ifndef _HOST_H
 #define _HOST_H
 
@@ -28,12 +28,12 @@ extern struct state state;
 	}									\
 	int name(ctx_type *ctx)
 
-/* Values that inputs should have, as the program compares with them; up to MAX_CONSTANTS */
+/* Values for inputs, since the program compares with them; up to MAX_CONSTANTS */
 enum { MAX_CONSTANTS = 32 };
 extern const __u64 constants[MAX_CONSTANTS];
 #define CONSTANTS(...)	const __u64 constants[MAX_CONSTANTS] = { __VA_ARGS__ }
 
-/* That a program has a callback is known before it runs */
+/* Whether a program has a callback is known before it runs */
 #define bpf_set_exception_callback(callback)
 
 /* The assertions, as bpf_exceptions.h describes them: LHS's type decides */

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * A program for each kind of place that C has a throw in, or that compilers make of one. Each is
+ * A program for each kind of place where C code can throw, or where compilers put a throw. Each is
  * compiled by all compilers, with all options; see run.
  */
 #include "ordinary.h"
@@ -86,7 +86,7 @@ STATIC int always_behind_loop(__u32 x)
 	bpf_throw(3);
 }
 
-/* One that another main program's layout puts behind its last call */
+/* One that the layout of another main program puts after its last call */
 STATIC int returns(__u64 x)
 {
 	count[0] += x;
@@ -170,7 +170,7 @@ TC(said_to_be_noreturn, cookie_and_count)
 
 /* --- Throws that share a block ------------------------------------------------------------ */
 
-/* In two branches and behind them: none of them need fall into it */
+/* In two branches and after them: none of them needs to run into it */
 TC(shared_across_branches, NO_CALLBACK)
 {
 	__u32 mark = READ(ctx->mark), priority = READ(ctx->priority), len = READ(ctx->len);
@@ -214,7 +214,7 @@ TC(shared_by_nested_branches, cookie_and_count)
 	return 0;
 }
 
-/* What goes before the throw is the same, too */
+/* The code before the throw is the same as well */
 TC(shared_with_what_precedes, NO_CALLBACK)
 {
 	__u32 mark = READ(ctx->mark);
@@ -355,7 +355,7 @@ TC(in_a_loop_and_behind_it, cookie_and_count)
 	return 1;
 }
 
-/* No way out but throws: no exit is left of it */
+/* The only ways out are throws, so there is no exit */
 TC(loop_that_only_throws_end, cookie_and_count)
 {
 	__u32 mark = READ(ctx->mark);
@@ -473,7 +473,7 @@ TC(conditions, NO_CALLBACK)
 	return 1;
 }
 
-/* A compiler threads the jumps, and has two of what is between */
+/* A compiler threads the jumps, and duplicates the code between */
 TC(asked_twice, NO_CALLBACK)
 {
 	__u32 mark = READ(ctx->mark), priority = READ(ctx->priority);
@@ -504,7 +504,7 @@ TC(cookies_that_are_computed, cookie_and_count)
 	return 1;
 }
 
-/* What nobody comes to */
+/* Code that is never reached */
 TC(code_behind_throws, NO_CALLBACK)
 {
 	__u32 mark = READ(ctx->mark);

@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * ordinary - load programs with throws, and compare what they do with what a host has recorded
+ * ordinary - load programs with throws, and compare what they do with what host.c recorded
  *
  * usage: ordinary [-q] <LIST
  *
- * Each line of LIST is "NAME OBJECT RETURNS RECORD": an object, the same with a return in the place
- * of each throw, and what host.c wrote of their source. Each program of it is a line of KTAP. It
- * passes where the program loads, and all its runs have the result and leave the variables that the
- * record has. A program that the kernel doesn't load with returns either is left out, and is a line
- * that begins with "# left out"; all of them together are a test, which fails where they are many.
+ * Each line of LIST is "NAME OBJECT RETURNS RECORD": an object, the same with a return instead of
+ * each throw, and what host.c recorded for their source. Prints a line of KTAP for each program. A
+ * program passes if it loads, and all its runs have the result and leave the variables that the
+ * record has. A program that the kernel doesn't load with returns either is left out, with a line
+ * that begins with "# left out"; together these are one more test, which fails if there are many.
  *
  * Exit status: 0 all passed, 1 one or more failed, 2 bad arguments or nothing to test.
  */
@@ -28,7 +28,7 @@
 #define LOG_SIZE (16 << 20)
 #define MOST_LEFT_OUT 5		/* percent */
 
-/* Where a variable of struct state is in the program's memory */
+/* The location of a variable of struct state in the program's memory */
 struct variable {
 	const char *name;
 	size_t offset, size;
@@ -71,7 +71,7 @@ static const char *tail(const char *text, int lines)
 	return p == text ? p : p + 1;
 }
 
-/* Without the line that counts instructions, the verifier's last words */
+/* The verifier's last line, except for the one that counts instructions */
 static const char *last_words(void)
 {
 	char *counts = strstr(log_buf, "\nprocessed ");
@@ -105,7 +105,7 @@ static struct bpf_object *load(const char *file, const char *name)
 	return NULL;
 }
 
-/* Map @map's memory. Return: NULL where it can't be had */
+/* Map @map's memory. Return: NULL on failure */
 static __u8 *map_memory(struct bpf_map *map)
 {
 	void *memory = map ? mmap(NULL, MAPPED, PROT_READ | PROT_WRITE, MAP_SHARED, bpf_map__fd(map), 0) :
@@ -114,7 +114,7 @@ static __u8 *map_memory(struct bpf_map *map)
 	return memory == MAP_FAILED ? NULL : memory;
 }
 
-/* The variable's place in section .bss, as BTF has it */
+/* The variable's place in section .bss, from BTF */
 static bool find_variable(const struct btf *btf, struct variable *variable, __u8 *memory)
 {
 	int id = btf__find_by_name_kind(btf, ".bss", BTF_KIND_DATASEC);
@@ -214,7 +214,7 @@ static bool run_all(struct bpf_object *obj, const struct record *record, struct 
 		}
 	}
 	throws = fdinfo_value(bpf_program__fd(prog), "throws");
-	/* where nothing that throws is left of it, it has no such number */
+	/* if nothing that throws is left in it, it has no such number */
 	if (ok && throws != record->throws && (throws != -1 || record->throws))
 		ok = fail("it threw %lld times, the host's %u times", throws, record->throws);
 	unmap_variables();
@@ -236,7 +236,7 @@ static void report(const char *name, const char *program, bool ok)
 	fflush(stdout);
 }
 
-/* The files of a line of LIST. @all has all programs loaded; NULL where one of them is refused. */
+/* The files of a line of LIST. @all has all programs loaded; NULL if one of them is refused. */
 struct files {
 	char name[128], object[128], returns[128], record[128];
 	struct bpf_object *all;

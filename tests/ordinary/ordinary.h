@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * What a program of this suite is written in. One source is compiled three times: for BPF;
- * for BPF with -DRETURN, where each throw is a return of its cookie; and with -DHOST for the
- * machine that compiles, where host.c runs it and records what it does.
+ * The dialect that the programs of this suite are written in. One source is compiled three times:
+ * for BPF; for BPF with -DRETURN, where each throw is a return of its cookie; and with -DHOST for
+ * the host, where host.c runs it and records what it does.
  */
 #ifndef _ORDINARY_H
 #define _ORDINARY_H
@@ -13,23 +13,23 @@
 #define TC(name, callback)	PROGRAM(TC, "tc", struct __sk_buff, name, callback)
 #define XDP(name, callback)	PROGRAM(XDP, "xdp", struct xdp_md, name, callback)
 
-/* Functions, by what a compiler may do with them */
+/* Functions, by what compilers may do with them */
 #define STATIC	static __attribute__((noinline, unused))
 #define GLOBAL	__attribute__((noinline))
-#define WEAK	__attribute__((noinline, weak))	/* it knows nothing of the body */
+#define WEAK	__attribute__((noinline, weak))	/* it can't look at the body */
 #define INLINE	static inline __attribute__((always_inline, unused))
-#define MAYBE	static __attribute__((unused))	/* inlined where it likes to */
+#define MAYBE	static __attribute__((unused))	/* inlined if it likes */
 
-/* An argument that a global function doesn't use isn't passed, and 6.1 refuses the call */
+/* Compilers don't pass an argument that a global function doesn't use; 6.1 refuses the call */
 #define USED(argument)	__asm__ volatile("" : : "r"(argument))
 
-/* Of a context, once. Else a compiler may load from one of two offsets, which 6.1 refuses */
+/* Read the context once. Else a compiler may load from one of two offsets, which 6.1 refuses */
 #define READ(field)	(*(const volatile __typeof__(field) *)&(field))
 
 /*
- * STATE(X): the variables of a program, with type and number of elements. They are input as well:
- * each run begins with other values. VALUES is the number of elements of the array map "values",
- * which is, too. What a run leaves in them is compared.
+ * STATE(X): the variables of a program, with type and number of elements. They are also input: each
+ * run begins with different values. VALUES is the number of elements of the array map "values",
+ * which is input as well. What a run leaves in them is compared.
  */
 #define STATE(X)		\
 	X(__u64, count, 8)	\
@@ -47,7 +47,7 @@ struct state {
 
 enum { PACKET = 128, LEAST_PACKET = 14 };
 
-/* A run: the input, and what the host has made of it */
+/* A run: the input, and what the host did with it */
 struct run {
 	__u32 size, mark, priority;
 	__s32 result;
@@ -55,7 +55,7 @@ struct run {
 	struct state before, after;
 };
 
-/* What the host writes for each program, ahead of its runs */
+/* What the host writes for each program, before its runs */
 struct record {
 	char name[48];
 	__u32 runs, throws;
@@ -84,7 +84,7 @@ struct {
 char _license[] SEC("license") = "GPL";
 
 #ifdef RETURN
-/* From here on, so that the macros of bpf_exceptions.h return, too */
+/* Only from here on, so that the macros of bpf_exceptions.h return as well */
 #define bpf_throw(cookie)	return (cookie)
 #undef bpf_assert_with
 #define bpf_assert_with(condition, cookie)	\
@@ -104,9 +104,9 @@ char _license[] SEC("license") = "GPL";
 #endif
 
 #ifndef RETURN
-/* A call of a function that always throws: nothing need follow it */
+/* A call of a function that always throws: nothing needs to follow */
 #define ENDS(call)	call
-/* ... which its author says */
+/* ... and its author says so */
 #define NORETURN	__attribute__((noreturn))
 #endif
 

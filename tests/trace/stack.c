@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * What a stack trace shows that is taken on the event bpf_throw, by all who can take one; and how
- * deep on the stack the exception callback runs meanwhile.
+ * What a stack trace taken at the event bpf_throw shows, for everything that can take one; and how
+ * deep on the stack the exception callback runs in the meantime.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -25,7 +25,7 @@
 #define CALLBACK_EVENT "events/bpf_exceptions/bpf_exception_callback/"
 #define MAX_ENTRIES 64
 
-/* Names of functions, the innermost first; "?" where there is none */
+/* Names of functions, the innermost first; "?" if there is none */
 struct chain {
 	int cnt;
 	char names[MAX_ENTRIES][64];
@@ -68,7 +68,7 @@ static int by_address(const void *a, const void *b)
 	return sa->address < sb->address ? -1 : sa->address > sb->address;
 }
 
-/* Programs and trampolines are there, too, for as long as they are */
+/* This includes programs and trampolines, for as long as they exist */
 static void read_symbols(void)
 {
 	FILE *f = fopen("/proc/kallsyms", "r");
@@ -94,7 +94,7 @@ static void read_symbols(void)
 	qsort(symbols, nr_symbols, sizeof(*symbols), by_address);
 }
 
-/* Of a return address: it may be one past the end of the function */
+/* For a return address, which may be one past the end of the function */
 static const char *name_of(__u64 address)
 {
 	size_t low = 0, high = nr_symbols;
@@ -166,7 +166,7 @@ static bool start_program(int i)
 	return programs[i].link;
 }
 
-/* What it has told is the key in its map, or an error */
+/* Its map has the key or an error */
 static bool read_program(int i, struct chain *chain)
 {
 	int map = bpf_object__find_map_fd_by_name(programs[i].obj, programs[i].map);
@@ -224,7 +224,7 @@ static int perf_fd;
 static struct perf_event_mmap_page *perf_page;
 static __u64 perf_read_up_to;
 
-/* Of the processor that all this runs on, whatever interrupts it */
+/* On the processor that all this runs on, whatever interrupts it */
 static bool start_perf(void)
 {
 	struct perf_event_attr attr = {
@@ -291,7 +291,7 @@ static const struct {
 
 /* --- whole chains ------------------------------------------------------------------------- */
 
-/* The frames from the thrower to main, and which of them is run with an fexit program on it, too */
+/* The frames from the thrower to main; one of them is also tested with an fexit program on it */
 static const struct thrower {
 	const char *name, *frames[9], *watched;
 	__u32 ret;
@@ -329,7 +329,7 @@ static bool starts_with(const char *text, const char *start)
 	return !strncmp(text, start, strlen(start));
 }
 
-/* Is it what it is to be, from bpf_throw on? In process context up to the program's caller */
+/* Is it right, from bpf_throw on? In process context, it must reach the program's caller */
 static bool is_whole(const struct chain *chain, const struct thrower *t, bool fexit,
 		     enum test_context context)
 {
@@ -366,7 +366,7 @@ static bool check_chain(int taker, const struct thrower *t, bool fexit, enum tes
 	return false;
 }
 
-/* In process context a test run calls it, since stack traces don't get past the device's caller */
+/* In process context a test run calls it, as stack traces don't get past the device's caller */
 static bool throw_once(int fd, enum test_context context, __u32 want)
 {
 	char packet[64] = {};
@@ -388,7 +388,7 @@ static bool throw_and_check(int fd, const struct thrower *t, bool fexit, enum te
 	return ok;
 }
 
-/* By its first throw the program's table has no hints yet */
+/* At its first throw, the program's table has no hints yet */
 static bool throws_whole(const struct thrower *t, bool with_fexit)
 {
 	struct bpf_object *obj = LOAD(t->name), *fexit = NULL;
@@ -411,7 +411,7 @@ static bool throws_whole(const struct thrower *t, bool with_fexit)
 	return ok;
 }
 
-/* Of all takers and throwers; what is wrong is said for each */
+/* For all takers and throwers; reports what is wrong for each */
 bool stack_traces(void)
 {
 	cpu_set_t all, first;
@@ -437,7 +437,7 @@ bool stack_traces(void)
 
 /* --- the callback's stack ----------------------------------------------------------------- */
 
-/* Of the C function that calls it */
+/* The stack of the C function that calls it */
 #define MOST_BELOW_CALLBACK 64
 
 static bool depth_while(int fd, const char *throws, const char *callbacks, __u32 *depth)
@@ -448,7 +448,7 @@ static bool depth_while(int fd, const char *throws, const char *callbacks, __u32
 	return put(EVENT "enable", "0") && put(CALLBACK_EVENT "enable", "0") && ok;
 }
 
-/* It isn't deeper than without listeners, but for a small frame, nor than where was thrown */
+/* It isn't deeper than without listeners, except for a small frame, nor deeper than the throw */
 static bool is_no_deeper(int fd, __u32 thrower)
 {
 	static const char *const listened[][2] = { { "1", "0" }, { "0", "1" }, { "1", "1" } };
@@ -467,7 +467,7 @@ static bool is_no_deeper(int fd, __u32 thrower)
 	return true;
 }
 
-/* Main and callback use as much stack as they may */
+/* Main and callback use as much stack as they can */
 bool callback_depth(void)
 {
 	struct bpf_object *obj = LOAD("deep");

@@ -4,9 +4,10 @@
  *
  * usage: trace [-t NAME] OBJECT LINES-OBJECT{4} GENERATED-OBJECT...
  *
- * OBJECT is trace.bpf.o, LINES-OBJECT lines.bpf.c built by some compiler; with "sites" in its
- * name: built with BPF_ASSERT_SITES. GENERATED-OBJECT is what tests/trace/generate prints,
- * built likewise. -t runs one test only. bpfthrow and canary have to be on the PATH. Prints KTAP.
+ * OBJECT is trace.bpf.o. LINES-OBJECT is lines.bpf.c, built by some compiler, and with
+ * BPF_ASSERT_SITES if its name contains "sites". GENERATED-OBJECT is what tests/trace/generate
+ * prints, built likewise. -t runs only one test. bpfthrow and canary must be on the PATH. Prints
+ * KTAP.
  *
  * Exit status: 0 all passed, 1 one or more failed, 2 something is missing.
  */
@@ -55,7 +56,7 @@ bool fail(const char *fmt, ...)
 
 /* --- programs ------------------------------------------------------------------------- */
 
-/* The programs @names of @file, which ends with a NULL; @target for those that attach to one */
+/* The programs @names of @file, ending with NULL; @target for those that attach to one */
 struct bpf_object *load(const char *file, int target, const char *func, const char *const *names)
 {
 	struct bpf_object *obj = bpf_object__open_file(file, NULL);
@@ -123,7 +124,7 @@ bool run(int fd, enum test_context context, __u32 repeat, __u32 want)
 	return run_job(&run, want);
 }
 
-/* How much of the stack was in use where it called bpf_test_nest() last */
+/* How much stack was in use where it last called bpf_test_nest() */
 bool run_to_depth(int fd, __u32 want, __u32 *depth)
 {
 	struct test_run run = { .prog_fd = fd, .context = IN_PROCESS };
@@ -165,7 +166,7 @@ static int read_events(struct throw_event *events, int max)
 	return read_some(events, max, -1);
 }
 
-/* The byte that a return address is behind starts a call */
+/* Whether there is a call right before a return address */
 static bool is_call(int fd, struct place place)
 {
 	static __u8 image[1 << 16];
@@ -184,7 +185,7 @@ static bool is_call(int fd, struct place place)
 	       image[off + place.off - 5] == 0xe8;
 }
 
-/* What the kernel says of the program and what the event does */
+/* What the kernel says about the program, and what the event says */
 static bool is_prog(const struct throw_event *event, int fd)
 {
 	struct bpf_prog_info info = prog_info(fd);
@@ -259,7 +260,7 @@ static bool fields(void)
 	return ok;
 }
 
-/* There is no callback, and the first event has what is returned */
+/* There is no callback, and the first event has the return value */
 static bool cookie_returned(void)
 {
 	struct bpf_object *obj = LOAD("from_1_cookie");
@@ -359,7 +360,7 @@ static bool extension(void)
 
 static volatile bool stop_throwing;
 
-/* Test runs of one's own: the device runs programs one at a time */
+/* By test runs, as the device runs programs one at a time */
 static void *keep_throwing(void *fd)
 {
 	char packet[64] = {};
@@ -399,7 +400,7 @@ static bool on_and_off(void)
 		trace_stop_callbacks();
 		cnt = read_some(events, max, 100);
 		seen += cnt;
-		/* of each thread the last one may not have returned in time */
+		/* the last one of each thread may not have returned in time */
 		if (ok && trace_pending() > 2 && !trace_lost())
 			ok = fail("%u callbacks have not returned", trace_pending());
 		for (int j = 0; ok && j < cnt; j++)
@@ -417,7 +418,7 @@ static bool on_and_off(void)
 	return ok;
 }
 
-/* Nobody listens meanwhile but those that it brings */
+/* Nobody else listens in the meantime */
 static bool unlistened(bool (*test)(void))
 {
 	bool ok;
@@ -452,7 +453,7 @@ static bool canaries(void)
 
 /* --- programs on the event ------------------------------------------------------------ */
 
-/* One throw of another program, seen by the @names of which each may throw */
+/* One throw of another program, seen by programs @names, each of which may throw */
 static bool noticed(const char *const *names, __u64 times, int events)
 {
 	struct bpf_object *obj = LOAD("from_7_cb"), *on = load(trace_object, -1, NULL, names);
@@ -484,14 +485,14 @@ static bool bpf_notices(void)
 	return noticed((const char *const []){ "notice", NULL }, 1, 1);
 }
 
-/* Its throw is an event, on which it isn't run again */
+/* Its throw is an event, but it isn't run again for that */
 static bool bpf_notices_throwing(void)
 {
 	return noticed((const char *const []){ "notice_throws", NULL }, 1, 2);
 }
 
-/* Both run on the throw; the throw of each is an event, which the other runs on; what that
- * throws is none
+/* Both run on the throw; each of them throws, which is an event that the other runs on; the throw
+ * of that one is no event
  */
 static bool bpf_notices_each_other(void)
 {
@@ -620,7 +621,7 @@ static bool same(const char *text, const char *want)
 #define WAY(line, text) "\t\tlines.bpf.c:" #line ": " text "\n"
 #define NE(n) "bpf_assert_ne_value(x, " #n ", 7);"
 
-/* What to say of each throw; @sites where each assertion has one of its own */
+/* What to say about each throw; @sites if each assertion has one of its own */
 static const struct {
 	__u64 which;
 	int cookie;
@@ -673,7 +674,7 @@ static bool lines(void)
 	return ok;
 }
 
-/* Is one of the lines that bpfthrow's JSON @text has for the throw itself in the range? */
+/* Whether one of the lines for the throw itself in bpfthrow's JSON @text is in the range */
 static bool names(const char *text, __u32 first, __u32 last)
 {
 	const char *end = strstr(text, "\"through\"");
@@ -693,7 +694,7 @@ struct truth {
 	__u32 first, last;
 };
 
-/* Makes it throw by each value that it has for that; @thrown gets those that did */
+/* Make it throw with each of its values; @thrown gets those that did */
 static int throw_all(struct bpf_object *obj, int fd, struct truth *thrown)
 {
 	struct throw_event event;
@@ -728,7 +729,7 @@ static bool generated_in(const char *file, int *throws)
 	ok = await_tool();
 	if (ok)
 		cnt = throw_all(obj, prog_fd(obj, "generated"), thrown);
-	/* it has seen the program by then, which has to be there for that */
+	/* by then it has seen the program, which must still be there for that */
 	for (int wait = 0; wait < 100; wait++, usleep(20000)) {
 		read_file(OUT, out, sizeof(out));
 		for (i = 0, line = out; (line = strchr(line, '\n')); line++)
@@ -745,7 +746,7 @@ static bool generated_in(const char *file, int *throws)
 	return ok && (i == cnt || fail("%d of %d throws", i, cnt));
 }
 
-/* Whatever the compiler made of it, the right line is named, or among those that are listed */
+/* Whatever the compiler did, the right line is named, or is among those that are listed */
 static bool generated(void)
 {
 	bool ok = true;
@@ -767,7 +768,7 @@ static bool set_sysctl(const char *path, char value)
 	return ok || fail("cannot write %s", path);
 }
 
-/* No line is better than a wrong one, and it says why */
+/* No line is better than a wrong one, and bpfthrow says why */
 static bool lineless(const char *sysctl, char value, const char *reason)
 {
 	struct bpf_object *obj;
@@ -831,7 +832,7 @@ static bool interrupted(void)
 	return true;
 }
 
-/* Killed outright it can't clean up; the next one does */
+/* If it gets SIGKILL it can't clean up; the next one does */
 static bool killed(void)
 {
 	int before = instances();
@@ -867,7 +868,7 @@ static bool output_closed(void)
 	return ok && (instances() == before || fail("the instance is left"));
 }
 
-/* As tracefs has it, and as perf script has it */
+/* In the formats of tracefs and of perf script */
 static bool is_gone(const struct throw_event *event, const char *places)
 {
 	FILE *f = fopen("/tmp/event", "w");
@@ -901,7 +902,7 @@ static bool program_gone(void)
 	return ok && is_gone(&event, "{0x%llx,0x%llx}\n") && is_gone(&event, "%llu %llu\n");
 }
 
-/* A throw, and a callback that has returned, as tracefs has them */
+/* A throw, and a callback that has returned, in the format of tracefs */
 #define THROWN(cookie, callback, key)								\
 	" x-1 [0] ..... 1.0: bpf_throw: id=0 name=none tag=0123456789abcdef cookie=" #cookie	\
 	" depth=0 context=process callback=" #callback " ret=0 key=" #key " places={0x10}\n"
@@ -996,7 +997,7 @@ static bool events_lost(void)
 		return false;
 	pid = start_tool(ARGS("-b", "8"));
 	ok = await_tool();
-	/* it can't read meanwhile */
+	/* it can't read in the meantime */
 	kill(pid, SIGSTOP);
 	ok = ok && run(prog_fd(obj, "from_7"), IN_PROCESS, 1000, 0);
 	kill(pid, SIGCONT);
@@ -1084,7 +1085,7 @@ static bool bad_input(void)
 	fflush(stdout);
 	pid = fork();
 	if (!pid) {
-		/* nobody may not so much as see what there is */
+		/* nobody may not even see what there is */
 		if (setgid(1) || setuid(1))
 			_exit(2);
 		unlink(ERR);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* Programs of a cgroup: mostly, 0 denies */
+/* Programs attached to a cgroup; mostly, 0 denies */
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/in.h>
@@ -167,7 +167,7 @@ static int see_getsid(struct run *run __attribute__((unused)))
 	return seen < 0 ? seen : 0;
 }
 
-/* 1 is all that the program and its callback can return to let things be; then @seen is seen */
+/* The program and its callback can only return 1, to leave things alone; then @seen is seen */
 #define CGROUP_HOOK(hook, does, func, seen_of_1, seen_of_0)				\
 	.name = #hook, .what = does, .attach = attach_cgroup, .see = func,		\
 	.own = { 1, seen_of_1 }, .zero = seen_of_0, .cb = { 1, seen_of_1 }

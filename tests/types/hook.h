@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* Where programs of a type are attached, how the kernel is made to run them, what one sees then */
+/* Where programs of a type are attached, how to make the kernel run them, and what one sees then */
 #ifndef _HOOK_H
 #define _HOOK_H
 
@@ -9,9 +9,9 @@
 #include <bpf/libbpf.h>
 #include "told.h"
 
-/* For struct hook, as the outcome of a throw without a callback: refused, 0 isn't allowed */
+/* In struct hook, the outcome of a throw without a callback: refused, as 0 isn't allowed */
 #define REFUSED INT_MIN
-/* What nobody should see: the test itself failed, and has said so */
+/* Never expected: the test itself failed, and has said so */
 #define BROKEN (INT_MIN + 1)
 
 struct run;
@@ -20,20 +20,20 @@ struct run;
  * struct hook - a place for programs of one type
  * @name: the programs are on_NAME and on_NAME_cb
  * @what: what @see does, for the report
- * @prepare: before the object is loaded; returns false where it fails
- * @attach: returns false, with errno, where it fails
- * @see: have the program run. What the user sees of it: a number, or a negative error
- * @detach: what closing the link and the object doesn't undo; also called after errors
- * @own: what the program returns that doesn't throw, and what is seen then
- * @zero: what is seen of one that throws without a callback, and returns 0
+ * @prepare: called before the object is loaded; returns false if it fails
+ * @attach: returns false and sets errno if it fails
+ * @see: make the program run. Returns what the user sees: a number, or a negative error
+ * @detach: undo what closing the link and the object doesn't; also called after errors
+ * @own: what the program returns if it doesn't throw, and what is seen then
+ * @zero: what is seen if it throws without a callback, and returns 0
  * @cb: what an exception callback returns, and what is seen
- * @checked: the verifier refuses what is not in @min to @max; otherwise it lets anything pass
- * @context: the contexts that it may run in, of the words that the trace event has
- * @with: a program that is loaded with it
+ * @checked: the verifier refuses what isn't in @min to @max; otherwise it allows any value
+ * @context: the contexts that it may run in, in the words of the trace event
+ * @with: a program to load with it
  * @family: of the sockets that @see makes
  * @spec: what @attach needs to know
- * @needs: a symbol that kernels have that can do this
- * @without: the error on one that can't
+ * @needs: a symbol that kernels have if they support this
+ * @without: the error on one that doesn't
  */
 struct hook {
 	const char *name;
@@ -81,11 +81,11 @@ struct run {
 extern const struct hook cgroup_hooks[], net_hooks[], tracing_hooks[];
 extern const size_t cgroup_hooks_cnt, net_hooks_cnt, tracing_hooks_cnt;
 
-/* A line of the report that says what went wrong. Return: false */
+/* Print a line of the report that says what went wrong. Return: false */
 bool fail(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 /* The same with errno. Return: BROKEN */
 int broken(const char *what);
-/* What a call returned, or its error */
+/* What a call returned, or its negative error */
 int outcome(long ret);
 /* The address of symbol @name, or 0 */
 unsigned long kernel_symbol(const char *name);
@@ -107,7 +107,7 @@ struct pair {
 /* UDP sockets, @from not connected */
 struct pair udp_pair(int family);
 struct pair tcp_pair(void);
-/* One that receives for some time only */
+/* One that stops receiving after some time */
 int timed_socket(int family, int type);
 void close_pair(struct pair pair);
 /* Send 8 bytes from the one to the other. Return: outcome of sending */

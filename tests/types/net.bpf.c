@@ -27,7 +27,7 @@ HOOK(lwt_out, "lwt_out", struct __sk_buff *)
 HOOK(lwt_xmit, "lwt_xmit", struct __sk_buff *)
 HOOK(lwt_seg6local, "lwt_seg6local", struct __sk_buff *)
 
-/* What the tests of some of these need beside them */
+/* What the tests of some of these also need */
 
 SEC("sk_skb/stream_verdict") int pass(struct __sk_buff *ctx)
 {

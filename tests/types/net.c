@@ -122,7 +122,7 @@ static bool attach_dissector(struct run *run)
 	return attach_netns(run) && attach_tc_to(part_fd(run, "note_hash"), BPF_TC_EGRESS);
 }
 
-/* Whether packets to two ports have two hashes, as they have by what the kernel reads in them */
+/* Whether packets to two ports have two hashes, as they do if the kernel dissects them itself */
 static int see_hash(struct run *run)
 {
 	__u32 hash[2];
@@ -141,7 +141,7 @@ static int see_hash(struct run *run)
 
 /* --- Sockets */
 
-/* How much of a datagram the receiver gets */
+/* How many bytes of a datagram the receiver gets */
 static int see_filtered(struct run *run)
 {
 	int pair[2], seen;
@@ -186,7 +186,7 @@ static bool attach_sockmap(struct run *run)
 {
 	int map = part_fd(run, "socks");
 
-	/* a parser decides on messages that another program lets through */
+	/* a parser decides about messages that another program lets through */
 	return !bpf_prog_attach(run->prog_fd, map,
 				bpf_program__expected_attach_type(run->prog), 0) &&
 	       (!run->hook->with ||
@@ -220,7 +220,7 @@ static int see_stream(struct run *run)
 /* IPV6_SRCRT_TYPE_4 of linux/ipv6.h, which doesn't go with libc's headers */
 #define SEGMENT_ROUTING 4
 
-/* A route to one address; request_add() says where it leads to */
+/* A route to one address; request_add() says where it leads */
 static void route_init(struct request *request, int type, bool local, const char *to)
 {
 	struct rtmsg route = { .rtm_family = strchr(to, ':') ? AF_INET6 : AF_INET,
@@ -325,7 +325,7 @@ static bool set_up(const char *device, bool up)
 	return ok;
 }
 
-/* Packets to SEGMENT6 get to the program, which has them go on to FINAL6: forwarded, to nowhere */
+/* Packets to SEGMENT6 reach the program, which sends them on to FINAL6: forwarded to nowhere */
 static bool attach_segment(struct run *run)
 {
 	__u32 action = SEG6_LOCAL_ACTION_END_BPF;
@@ -393,7 +393,7 @@ static int see_segment(struct run *run)
 		seen = broken("cannot send");
 	else
 		seen = 0;
-	/* a while for it to get to the program, and another for what comes then */
+	/* some time for it to reach the program, and some for what happens then */
 	for (int i = 0; !seen && !run->tally->reached && i < 100; i++)
 		usleep(10000);
 	for (int i = 0; !seen && i < 10; i++) {
@@ -448,7 +448,7 @@ bool prepare_net(void)
 const struct hook net_hooks[] = {
 	{ .name = "socket_filter", .what = "read()", .see = see_filtered, .own = { 6, 6 },
 	  .zero = -EAGAIN, .cb = { 4, 4 }, IN_PROCESS },
-	/* with the header, of 8 bytes */
+	/* including the header of 8 bytes */
 	{ .name = "socket_filter_udp", .what = "recvfrom()", .see = see_udp_filtered, .own = { 14, 6 },
 	  .zero = -EAGAIN, .cb = { 12, 4 }, IN_SOFTIRQ },
 	{ .name = "tc_ingress", .what = "recvfrom()", .attach = attach_tc_ingress, .see = see_datagram,

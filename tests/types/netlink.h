@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* Requests to rtnetlink, of what libbpf can't attach programs to */
+/* Requests to rtnetlink, for things that libbpf can't attach programs to */
 #ifndef _NETLINK_H
 #define _NETLINK_H
 
@@ -11,10 +11,10 @@ struct request {
 	char data[1024];
 };
 
-/* @base is the structure that messages of this type begin with */
+/* @base is the structure at the beginning of messages of this type */
 void request_init(struct request *request, int type, int flags, const void *base, int len);
 void request_add(struct request *request, int type, const void *data, int len);
-/* What is added until request_end() is inside */
+/* Everything added until request_end() is inside */
 struct nlattr *request_begin(struct request *request, int type);
 void request_end(struct request *request, struct nlattr *nest);
 /* Return: success; otherwise errno is the kernel's answer */

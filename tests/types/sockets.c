@@ -9,7 +9,7 @@
 
 static const char message[8] = "message";
 
-/* Long enough for a slow machine, as nothing is what some tests expect */
+/* Long enough for a slow machine, as some tests expect to receive nothing */
 static void set_timeout(int fd)
 {
 	struct timeval timeout = { .tv_usec = 500000 };

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* What tests/types tells its BPF programs, and what they tell it; for both sides */
+/* What tests/types passes to its BPF programs, and what they pass back; for both sides */
 #ifndef _TOLD_H
 #define _TOLD_H
 

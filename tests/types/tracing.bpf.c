@@ -46,13 +46,13 @@ struct bpf_iter__bpf_map_elem {
 	struct bpf_iter_meta *meta;
 } __attribute__((preserve_access_index));
 
-/* One letter an element, and one for the end */
+/* One letter per element, and one for the end */
 #define PRINT_X					\
 	char letter = 'x';			\
 	bpf_seq_write(ctx->meta->seq, &letter, 1);
 HOOK(iter, "iter/bpf_map_elem", struct bpf_iter__bpf_map_elem *, PRINT_X)
 
-/* Congestion control, of which the sizing of buffers is what one sees */
+/* Congestion control; what one sees of it is how buffers are sized */
 struct sock;
 struct tcp_congestion_ops {
 	__u32 (*ssthresh)(struct sock *sk);
@@ -91,7 +91,7 @@ HOOK(struct_ops, "struct_ops/sndbuf_expand", void *)
 CONGESTION_CONTROL(ops_struct_ops, on_struct_ops);
 CONGESTION_CONTROL(ops_struct_ops_cb, on_struct_ops_cb);
 
-/* For what is only called to be watched */
+/* For functions that are called only to be watched */
 SEC("xdp") int nothing(struct xdp_md *ctx)
 {
 	return 0;

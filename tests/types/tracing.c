@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* Programs that watch the kernel, or that it asks */
+/* Programs that watch the kernel, or that it consults */
 #include <errno.h>
 #include <fcntl.h>
 #include <glob.h>
@@ -93,7 +93,7 @@ static bool attach_event(struct run *run, struct perf_event_attr *attr)
 	return keep_link(run, bpf_program__attach_perf_event(run->prog, run->event_fd));
 }
 
-/* How often it has counted, which a program may keep it from */
+/* How often it has counted, unless a program kept it from counting */
 static int event_count(struct run *run)
 {
 	__u64 count;
@@ -133,7 +133,7 @@ static int number_in(const char *path)
 	return number;
 }
 
-/* The bit that makes it the probe of a return is in "config:N" */
+/* The number of the bit that makes it a return probe is in "config:N" */
 static __u64 retprobe_bit(const char *pmu)
 {
 	char path[128];
@@ -178,12 +178,12 @@ static void write_optimization(const char *value)
 	FILE *f = fopen("/proc/sys/debug/kprobes-optimization", "w");
 
 	if (!f)
-		return; /* of a kernel that makes no jumps of probes */
+		return; /* this kernel doesn't optimise probes into jumps */
 	fputs(value, f);
 	fclose(f);
 }
 
-/* Behind the place for ftrace, 5 bytes, and before it one for IBT, 4 bytes, where there is one */
+/* After ftrace's 5 bytes, which the ENDBR for IBT precedes, 4 bytes, if there is one */
 static bool attach_kprobe_int3(struct run *run)
 {
 	write_optimization("0");
@@ -195,7 +195,7 @@ static void detach_kprobe_int3(struct run *run __attribute__((unused)))
 	write_optimization("1");
 }
 
-/* Where probed_function() is in the file that it was loaded from */
+/* The offset of probed_function() in the file it was loaded from */
 static long probed_offset(void)
 {
 	unsigned long addr = (unsigned long)probed_function, start, end, offset;
@@ -336,7 +336,7 @@ static bool attach_struct_ops(struct run *run)
 	return keep_link(run, bpf_map__attach_struct_ops(congestion_control(run)));
 }
 
-/* Whether buffers have become larger than they are in the beginning */
+/* Whether buffers have become larger than they were in the beginning */
 static int see_buffers(struct run *run __attribute__((unused)))
 {
 	struct sockaddr_in addr = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
@@ -388,7 +388,7 @@ static void detach_lirc(struct run *run)
 	close(fd);
 }
 
-/* What a loopback device sends it receives */
+/* A loopback device receives what it sends */
 static int see_pulse(struct run *run)
 {
 	int fd = open_lirc(), pulse = 500, seen;
@@ -405,7 +405,7 @@ static int see_pulse(struct run *run)
 #define COUNTED .what = "events counted", .own = { 1, 1 }, .zero = 0, .cb = { 3, 1 }
 /* ... and sampled if any is */
 #define SAMPLED .what = "samples taken", .own = { 1, 1 }, .zero = 0, .cb = { 2, 1 }
-/* What the program returns is looked at by nobody */
+/* Nothing looks at what the program returns */
 #define IGNORED(does, sees) .what = does, .own = { 1, sees }, .zero = sees, .cb = { 2, sees }
 /* ... and has to be 0 */
 #define NOTHING(does, sees) .what = does, .own = { 0, sees }, .zero = sees, .cb = { 0, sees }, \

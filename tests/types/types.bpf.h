@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Programs of all types, alike but for what they are attached to: each comes to an assertion
+ * Programs of all types, which differ only in what they are attached to: each gets to an assertion
  * in a subprogram, which fails if the test wants it to.
  */
 #ifndef _TYPES_BPF_H
@@ -25,7 +25,7 @@ static __attribute__((noinline)) int assertion(__u64 cookie)
 	return buf[2];
 }
 
-/* One frame more between the main program and the throw */
+/* One more frame between the main program and the throw */
 static __attribute__((noinline)) int assert_deep(__u64 cookie)
 {
 	volatile __u64 kept = cookie;
@@ -39,8 +39,8 @@ static __attribute__((noinline)) int verdict(__u64 cookie)
 }
 
 /*
- * Programs on_@name and on_@name_cb, without a callback and with one. What else they do, before
- * they come to the assertion, follows @ctx_type.
+ * Programs on_@name and on_@name_cb, without and with a callback. What else they do, before they
+ * get to the assertion, follows @ctx_type.
  */
 #define HOOK(name, section, ctx_type, ...)			\
 	SEC(section) int on_##name(ctx_type ctx)		\

@@ -4,10 +4,10 @@
  *
  * usage: types [-h | --help] [-t NAME] CGROUP-OBJECT NET-OBJECT TRACING-OBJECT
  *
- * For each place that programs can be attached to: what one sees of a program whose assertion
- * holds, of one that throws with and without an exception callback, in which context it threw,
- * and which return values of a callback the verifier refuses. -t runs the rows of one place.
- * Prints KTAP.
+ * For each place that programs can be attached to, tests what one sees if a program's assertion
+ * holds, and if it throws with and without an exception callback; in which context it threw; and
+ * which return values of a callback the verifier refuses. -t runs the rows of one place. Prints
+ * KTAP.
  *
  * Exit status: 0 all passed, 1 one or more failed, 2 bad arguments, or the kernel lacks a module.
  */
@@ -80,7 +80,7 @@ int part_fd(struct run *run, const char *prog_or_map)
 	return prog ? bpf_program__fd(prog) : bpf_object__find_map_fd_by_name(run->obj, prog_or_map);
 }
 
-/* --- The trace event, of which the context is wanted */
+/* --- The trace event, which says in which context it was sent */
 
 static bool write_to(const char *path, const char *text)
 {
@@ -112,7 +112,7 @@ static bool is_word_of(const char *words, const char *word)
 	return false;
 }
 
-/* All throws of program @id were in one of the contexts that @hook names, and there are some */
+/* Whether there were throws of program @id, all in one of the contexts that @hook names */
 static bool threw_in_context(const struct hook *hook, __u32 id)
 {
 	FILE *f = fopen(TRACING "/trace", "r");
@@ -137,7 +137,7 @@ static bool threw_in_context(const struct hook *hook, __u32 id)
 
 /* --- One program */
 
-/* The hook's program is opened: with a callback, or without */
+/* Open the hook's program, with or without a callback */
 static bool open_run(struct run *run, bool callback, int own, int verdict)
 {
 	struct told told = { own, verdict };
@@ -226,7 +226,7 @@ static const char *seen_text(int seen, char *buf, size_t size)
 	return buf;
 }
 
-/* What it counted; in some places another run of it may be under way yet */
+/* What it counted; in some places another run of it may still be in progress */
 static bool tally_is_right(struct run *run, bool throws)
 {
 	for (int i = 0; !throws && run->tally->passed != run->tally->reached && i < 50; i++)
@@ -302,7 +302,7 @@ static void run_row(const struct hook *hook, const char *file, bool callback, bo
 	       throws ? hook->context : "");
 }
 
-/* Does it load, and if not, for the reason that it should have? */
+/* Does it load, and if not, for the right reason? */
 static bool loads(const struct hook *hook, const char *file, bool callback, int verdict, bool expected,
 		  const char *why)
 {
@@ -349,7 +349,7 @@ static void range_row(const struct hook *hook, const char *file)
 	report(hook, ok, "a callback may return anything");
 }
 
-/* The kernel was configured without, or is too old */
+/* The kernel was configured without it, or is too old */
 static void lacking_row(const struct hook *hook, const char *file)
 {
 	struct run run = { .hook = hook, .file = file };
