@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The same work three times: add up what tables have for eight indices, none of which may be
- * out of bounds. After an assertion there is one way to go on, so the verifier walks one.
+ * The same work in three forms: add up table entries for eight indices, none of which may be out of
+ * bounds. After an assertion there is only one path to continue, so the verifier walks only one.
  */
 #include <linux/bpf.h>
 #include <linux/pkt_cls.h>
@@ -17,7 +17,7 @@ struct {
 	__u64 fields[FIELDS], table[FIELDS][SIZE];
 } in;
 
-/* Errors are collected, and looked at in the end: each index doubles the ways to get there */
+/* Errors are counted, and checked at the end: each index doubles the number of paths to there */
 SEC("tc") int collect(struct __sk_buff *skb)
 {
 	__u64 sum = 0, errors = 0;
@@ -34,7 +34,7 @@ SEC("tc") int collect(struct __sk_buff *skb)
 	return errors ? TC_ACT_SHOT : (int)sum;
 }
 
-/* Errors are handed up: each is looked at twice, and each look goes two ways */
+/* Errors are passed up: each is checked twice, and each check has two outcomes */
 static __attribute__((noinline)) __s64 lookup(__u64 i, __u64 field)
 {
 	if (i >= FIELDS || field >= SIZE)

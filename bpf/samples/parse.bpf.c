@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * A packet parser that asserts its bounds. Headers are nested, and so are the functions: none
- * of them has an error to hand up, or to look at. Whatever is wrong with the packet, at
- * whichever depth, the program ends there, and the callback drops the packet.
+ * A packet parser that asserts its bounds. Headers are nested, and so are the functions, but none
+ * of them has to return or check an error. Whatever is wrong with the packet, at whatever depth,
+ * the program ends there, and the callback drops the packet.
  */
 #include <linux/bpf.h>
 #include <linux/if_ether.h>
@@ -26,7 +26,7 @@ struct packet {
 	void *pos, *end;
 };
 
-/* The next header, of a packet that is surely long enough for it */
+/* The next header; throws if the packet is too short for it */
 #define NEXT(pkt, type, value)						\
 	({								\
 		type *__header = (pkt)->pos;				\
@@ -51,7 +51,7 @@ static __attribute__((noinline)) __u32 parse_ip(struct packet *pkt)
 	struct iphdr *ip = NEXT(pkt, struct iphdr, SHORT_IP);
 	__u32 options = ip->ihl - 5;
 
-	/* The verifier knows from here on: it may be added to a packet pointer */
+	/* From here on the verifier knows that options may be added to a packet pointer */
 	bpf_assert_le_value(options, 10, BAD_IHL);
 	pkt->pos += 4 * options;
 	if (ip->protocol == IPPROTO_TCP)

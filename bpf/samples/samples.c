@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * samples - run the sample programs on packets made for them, and show what comes of it
+ * samples - run the sample programs on packets made for them, and show the results
  *
  * usage: samples [DIRECTORY]
  *
- * DIRECTORY has the compiled programs (default: the current one).
+ * DIRECTORY contains the compiled programs (default: the current one).
  *
- * Exit status: 0 all as expected, 1 something wasn't, or could not be done.
+ * Exit status: 0 all as expected, 1 something was not, or could not be done.
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -36,7 +36,7 @@ static struct bpf_object *load(const char *name)
 	obj = bpf_object__open_file(path, NULL);
 	if (obj && !bpf_object__load(obj))
 		return obj;
-	fprintf(stderr, "samples: %s: %s (root, on the patched kernel, with bpf_exceptions.ko?)\n",
+	fprintf(stderr, "samples: %s: %s (it takes root, and bpf_exceptions.ko to be loaded)\n",
 		path, strerror(errno));
 	exit(1);
 }
@@ -115,7 +115,7 @@ static void verdict(void)
 {
 	static const char *const names[] = { "not IP", "too short", "for others" };
 	static const char *const actions[] = { "ABORTED", "DROP", "PASS", "TX", "REDIRECT" };
-	/* how often each is sent: 3 kinds that throw, and one that doesn't */
+	/* each kind of packet, and how often it is sent; the second one doesn't throw */
 	static const struct {
 		__u16 proto;
 		__u8 dest;
@@ -130,7 +130,7 @@ static void verdict(void)
 	int cpus = libbpf_num_possible_cpus(), ret = 0;
 	__u64 sum, *values = calloc(cpus, sizeof(*values));
 
-	printf("verdict: the callback makes a verdict of each cookie, and counts it\n");
+	printf("verdict: the callback turns each cookie into a verdict, and counts it\n");
 	for (size_t i = 0; i < ARRAY_SIZE(kinds); i++) {
 		struct packet packet = make_packet(5, 80);
 
@@ -169,8 +169,8 @@ static void branches(void)
 	static const struct {
 		const char *prog, *what;
 	} forms[] = {
-		{ "collect", "errors counted, and looked at in the end" },
-		{ "hand_up", "errors handed up by a function" },
+		{ "collect", "errors counted, and checked at the end" },
+		{ "hand_up", "errors returned by a function" },
 		{ "assertions", "assertions" },
 	};
 	struct bpf_object *obj = load("branches");
@@ -209,6 +209,6 @@ int main(int argc, char **argv)
 	verdict();
 	branches();
 	if (wrong)
-		fprintf(stderr, "samples: not all is as expected\n");
+		fprintf(stderr, "samples: not everything is as expected\n");
 	return wrong;
 }

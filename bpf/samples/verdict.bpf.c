@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * A callback that makes a verdict of each cookie, and counts them. The program throws why it
- * doesn't go on; what that means is decided in one place, when its frames are gone.
+ * A callback that turns each cookie into a verdict, and counts them. The program throws the reason
+ * why it can't continue; what that means is decided in one place, when its frames are gone.
  */
 #include <linux/bpf.h>
 #include <linux/if_ether.h>

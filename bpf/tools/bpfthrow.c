@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * bpfthrow - which BPF programs throw, and where
+ * bpfthrow - show which BPF programs throw, and where
  *
- * Prints each throw of a BPF program as it happens: the program, what it threw, the line
- * that did, and the calls that it was thrown through.
+ * Prints each throw of a BPF program as it happens: the program, what it threw, the line that
+ * threw, and the calls it was thrown through.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -22,20 +22,20 @@
 
 static const char usage[] =
 "usage: bpfthrow [OPTION]...          print throws as they happen, until interrupted\n"
-"       bpfthrow --list               the loaded programs that can throw, and how often they did\n"
+"       bpfthrow --list               list loaded programs that can throw, and how often they have\n"
 "\n"
-"  -c, --counts      count throws by where they came from; a table at the end\n"
-"  -p, --prog ID     of this program only\n"
-"  -n, --number N    end after N throws\n"
-"  -t, --time SEC    end after SEC seconds\n"
+"  -c, --counts      count throws by where they came from, and print a table at the end\n"
+"  -p, --prog ID     only throws of this program\n"
+"  -n, --number N    stop after N throws\n"
+"  -t, --time SEC    stop after SEC seconds\n"
 "  -b, --buffer KB   size of each processor's trace buffer\n"
-"  -i, --input FILE  read what trace_pipe, trace-cmd or perf script printed (- is standard input)\n"
+"  -i, --input FILE  read the output of trace_pipe, trace-cmd or perf script (- is standard input)\n"
 "  -l, --list        see above\n"
-"  -j, --json        a JSON object a line, with paths in full\n"
-"  -h, --help        this\n"
+"  -j, --json        print a JSON object per line, with full paths\n"
+"  -h, --help        print this\n"
 "\n"
-"Several assertions of a function that throw the same share a throw: then all their lines are\n"
-"listed. Define BPF_ASSERT_SITES before including bpf_exceptions.h to have each tell its own.\n"
+"Assertions in one function that throw the same value share a throw: then all their lines are\n"
+"listed. Define BPF_ASSERT_SITES before including bpf_exceptions.h to have each named.\n"
 "\n"
 "Throws are traced through tracing/instances/bpfthrow-PID, which is removed at the end.\n"
 "Exit status: 0 done, 1 failed with one line that says why, 2 bad arguments.\n";
@@ -139,7 +139,7 @@ static void print_frames(const struct throw_event *event, const struct prog *pro
 	}
 }
 
-/* Programs return an int, whatever is in the upper half */
+/* Programs return an int; ignore the upper half */
 static void print_event(const struct throw_event *event, const struct prog *prog,
 			const struct site *site)
 {
@@ -305,7 +305,7 @@ static void print_counts(void)
 
 /* --- events --------------------------------------------------------------------------- */
 
-/* Once for each reason: what it says is a constant */
+/* Once for each reason, which is a constant string */
 static void note_lineless(const struct prog *prog)
 {
 	static const char *noted[4];
@@ -387,7 +387,7 @@ static bool enough(void)
 	return options.number && thrown >= options.number;
 }
 
-/* All whole lines that are there; a read gives no half ones */
+/* Read all lines that are there; a read doesn't return partial ones */
 static bool read_events(void)
 {
 	static char buf[1 << 16];
@@ -414,7 +414,7 @@ static void follow(const sigset_t *unblocked)
 	}
 }
 
-/* Callbacks that run yet are waited for, but not for long, as others may throw and return */
+/* Wait for callbacks that are still running, but not for long, as others may throw and return */
 static void read_rest(void)
 {
 	double end = now() + 1;
@@ -436,7 +436,7 @@ static void read_rest(void)
 
 static const int signals[] = { SIGINT, SIGTERM, SIGHUP };
 
-/* They arrive in ppoll() only, so that the trace is always taken down. SIGPIPE is an error of
+/* Signals only arrive in ppoll(), so that the trace is always removed. SIGPIPE is an error of
  * stdout like any other.
  */
 static void catch_signals(sigset_t *unblocked)

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Where a throw came from. The line of the throw's own call isn't always the one: assertions
- * of a function that throw the same share a call, which the compiler gives line 0 or that of
- * one of them. What tells them apart is the compares: those that lead to the call are found
+ * Where a throw came from. The line of the call to bpf_throw() isn't always the right one:
+ * assertions in a function that throw the same value share a call, and the compiler gives it line 0
+ * or the line of one of them. The compares tell them apart: those that lead to the call are found
  * in the program's instructions, as the kernel runs them.
  */
 #define _GNU_SOURCE
@@ -25,7 +25,7 @@ static void to_hex(char *hex, const __u8 *bytes, int cnt)
 		sprintf(hex + 2 * i, "%02x", bytes[i]);
 }
 
-/* Room for all that bpf_obj_get_info_by_fd() said there is */
+/* Allocate room for everything that bpf_obj_get_info_by_fd() reported */
 static bool make_room(struct prog *prog, struct bpf_prog_info *info)
 {
 	const struct bpf_prog_info had = *info;
@@ -61,8 +61,8 @@ static bool make_room(struct prog *prog, struct bpf_prog_info *info)
 }
 
 /*
- * Where constants are blinded, bpf_adj_linfo() takes offsets in a function for those in the
- * program, so the lines behind are off: 6.1 does that.
+ * If constants are blinded, bpf_adj_linfo() of 6.1 takes offsets in a function for offsets in the
+ * program, so the lines after it are wrong.
  */
 static bool is_blinded(const struct prog *prog)
 {
@@ -76,7 +76,7 @@ static bool is_blinded(const struct prog *prog)
 	return level == 2 && prog->info.nr_jited_ksyms > 1;
 }
 
-/* Each function begins with a line of its own */
+/* Every function begins with a line of its own */
 static bool lines_fit(const struct prog *prog)
 {
 	__u32 i, j;
@@ -106,7 +106,7 @@ static const char *why_lineless(const struct prog *prog)
 	return NULL;
 }
 
-/* What there is of a program without BTF, or of which addresses are hidden, is used */
+/* If a program has no BTF, or its addresses are hidden, use what there is */
 struct prog *prog_read(int fd, __u32 id)
 {
 	struct prog *prog = calloc(1, sizeof(*prog));
@@ -145,7 +145,7 @@ static struct prog *prog_gone(const struct throw_event *event, int err)
 	return prog;
 }
 
-/* Numbers are used again, so the tag has to be the same, too */
+/* Ids are reused, so the tag has to match as well */
 struct prog *prog_find(const struct throw_event *event)
 {
 	struct prog *prog;
@@ -253,7 +253,7 @@ static __u32 record_end(const struct prog *prog, __u32 record, __u32 func)
 	return end;
 }
 
-/* The line record that the call is in which returns to @place; -1: none */
+/* The line record of the call that returns to @place; -1: none */
 static int find_record(const struct prog *prog, struct place place)
 {
 	__u64 begin, addr;
@@ -280,7 +280,7 @@ static int insn_record(const struct prog *prog, __u32 insn)
 
 /* --- instructions --------------------------------------------------------------------- */
 
-/* Of bpf_throw(), as calls have it; 0 if unknown */
+/* The imm of calls of bpf_throw(); 0 if unknown */
 static __s32 throw_imm(void)
 {
 	static unsigned long throw, base;
@@ -326,7 +326,7 @@ static bool is_branch(const struct bpf_insn *insn)
 	       op != BPF_JA;
 }
 
-/* A function without an exit always throws. The kernel has its number in imm. */
+/* A function without an exit always throws. In a call, imm has its number. */
 static bool returns(const struct prog *prog, __u32 func)
 {
 	if (func >= prog->info.nr_func_info)
@@ -376,7 +376,7 @@ static void add_way(struct search *search, __u32 branch)
 		site->ways[site->nr_ways++] = line;
 }
 
-/* Backwards from instruction @at to the branches that decided to come here */
+/* Go backwards from instruction @at to the branches that lead here */
 static void find_ways(struct search *search, __u32 at)
 {
 	const struct bpf_insn *insns = search->prog->insns;
@@ -407,7 +407,7 @@ static int by_line(const void *a, const void *b)
 	return strcmp(la->path, lb->path) ?: (int)la->number - (int)lb->number;
 }
 
-/* Of bpf_exceptions.h: each bpf_assert() and bpf_assert_with() has a throw of its own. */
+/* In bpf_exceptions.h, each bpf_assert() and bpf_assert_with() has a throw of its own. */
 static bool has_own_throw(struct line line)
 {
 	return strstr(line.text, "bpf_assert(") || strstr(line.text, "bpf_assert_with(");
@@ -432,9 +432,9 @@ static bool is_way(const struct site *site, struct line line)
 }
 
 /*
- * @line is that of the throw's own call, if the compiler gave it one. A relation's compare and
- * throw are on one line, so if no compare of that line leads here, the throw is another's. One
- * written as such is on a line of its own, which it loses when it is merged with another.
+ * @line is that of the call to bpf_throw(), if the compiler gave it one. The compare and the throw
+ * of a relation are on one line, so if no compare on that line leads here, the line is wrong. A
+ * bpf_throw() in the source has a line of its own, which it loses when it is merged with another.
  */
 static void judge(struct site *site, struct line line)
 {
@@ -450,7 +450,7 @@ static void judge(struct site *site, struct line line)
 	qsort(site->ways, site->nr_ways, sizeof(site->ways[0]), by_line);
 }
 
-/* The first instruction of those that run one after the other up to @at */
+/* The first of the instructions that run one after another up to @at */
 static __u32 block_begin(const struct search *search, __u32 at)
 {
 	const struct bpf_insn *insns = search->prog->insns;
@@ -466,7 +466,7 @@ static __u32 block_begin(const struct search *search, __u32 at)
 	return at;
 }
 
-/* Where the call goes to that returns to @off in the image of a function */
+/* The target of the call that returns to @off in the image of a function */
 static __u32 call_target(const __u8 *image, __u32 off)
 {
 	__s32 distance;
@@ -476,8 +476,8 @@ static __u32 call_target(const __u8 *image, __u32 off)
 }
 
 /*
- * Which of the throws of a line record it is, as a record can have several: the same call is
- * in the image as often before it.
+ * Which of the throws of a line record it is, as a record can have several: count how many of the
+ * same calls precede it in the image.
  */
 static int which_throw(const struct prog *prog, int record, struct place place)
 {
@@ -494,7 +494,7 @@ static int which_throw(const struct prog *prog, int record, struct place place)
 	return before;
 }
 
-/* The instruction; -1: lines that aren't those of the instructions */
+/* The instruction; -1 if the lines don't match the instructions */
 static int find_throw(const struct prog *prog, int record, struct place place)
 {
 	int before = which_throw(prog, record, place);
@@ -517,12 +517,12 @@ static bool begin_search(struct search *search, const struct prog *prog, struct 
 }
 
 /**
- * prog_site() - what threw?
+ * prog_site() - find what threw
  * @prog: the program
  * @place: where bpf_throw() would have returned to
  *
- * A throw that the compiler gave no line is in the record of what happens to be before it. So
- * a record counts only if it begins with the instructions that end in the throw.
+ * A throw without a line of its own is in the record of whatever precedes it. So a record counts
+ * only if it begins with the instructions that end in the throw.
  */
 struct site prog_site(const struct prog *prog, struct place place)
 {
@@ -547,12 +547,12 @@ struct site prog_site(const struct prog *prog, struct place place)
 }
 
 /**
- * prog_call() - the line of a call on the way
+ * prog_call() - find the line of a call that was unwound
  * @prog: the program
  * @place: where it returns to
  *
- * Here, too, a line counts only if it begins with what ends in the call. Which call it is, of
- * several, doesn't matter, then.
+ * Here as well, a line counts only if it begins with the instructions that end in the call. Then it
+ * doesn't matter which of several calls it is.
  */
 struct line prog_call(const struct prog *prog, struct place place)
 {

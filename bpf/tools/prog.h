@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* What the kernel knows of a loaded program: its functions, lines and instructions */
+/* What the kernel knows about a loaded program: its functions, lines and instructions */
 #ifndef _PROG_H
 #define _PROG_H
 
@@ -10,7 +10,7 @@
 
 #define MAX_WAYS 32
 
-/* A line of source; number 0 where it isn't known */
+/* A line of source; its number is 0 if unknown */
 struct line {
 	const char *path;
 	const char *text;
@@ -19,8 +19,8 @@ struct line {
 
 /**
  * struct prog - a program
- * @gone: NULL, or why there is nothing but the event's fields
- * @lineless: NULL, or why its lines can't be told
+ * @gone: NULL, or why nothing is known but the event's fields
+ * @lineless: NULL, or why its lines are unknown
  */
 struct prog {
 	struct prog *next;
@@ -42,7 +42,7 @@ struct prog {
 
 /**
  * struct site - what threw
- * @line: the line, where there is one that surely did
+ * @line: the line, if it is certain
  * @ways: else the lines of the branches that lead to this throw
  * @nr_ways: how many
  */
@@ -52,16 +52,16 @@ struct site {
 	int nr_ways;
 };
 
-/* Never fails: what can't be found is gone. Kept until the end, but for the fd. */
+/* Never fails: what can't be found is gone. Kept until the end, except for the fd. */
 struct prog *prog_find(const struct throw_event *event);
 struct prog *prog_read(int fd, __u32 id);
-/* The program's name in full, where the kernel has it */
+/* The program's full name, if the kernel has it */
 const char *prog_name(const struct prog *prog);
-/* NULL where it isn't known */
+/* NULL if unknown */
 const char *prog_func(const struct prog *prog, struct place place);
 struct line prog_call(const struct prog *prog, struct place place);
 struct site prog_site(const struct prog *prog, struct place place);
-/* How often it threw; -1 for one that can't */
+/* How often it has thrown; -1 if it can't throw */
 long long prog_throws(int fd);
 
 #endif /* _PROG_H */

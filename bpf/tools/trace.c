@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The events are read through an instance of our own, tracing/instances/bpfthrow-PID, so that
- * nobody else's tracing changes: not its buffer, not its events, not its clock.
+ * Reads the events through an instance of its own, tracing/instances/bpfthrow-PID, so that nobody
+ * else's tracing changes: neither buffer, nor events, nor clock.
  */
 #include <dirent.h>
 #include <errno.h>
@@ -30,7 +30,7 @@ static int complain(const char *what, const char *why)
 
 /* --- the text of an event ------------------------------------------------------------- */
 
-/* Places as tracefs prints them, {0x100000027,0x3d}, or perf, 4294967335 61 */
+/* Places, as printed by tracefs, {0x100000027,0x3d}, or by perf, 4294967335 61 */
 static bool parse_places(const char *text, struct throw_event *event)
 {
 	__u64 place;
@@ -48,13 +48,13 @@ static bool parse_places(const char *text, struct throw_event *event)
 	return true;
 }
 
-/* The fields that all events begin with; returns what is behind them, or NULL */
+/* The fields that all events begin with; returns what follows them, or NULL */
 static const char *parse_prog(const char *text, struct throw_event *event)
 {
 	int end = 0;
 
 	memset(event, 0, sizeof(*event));
-	/* a program without a name has none here, either */
+	/* a program may have no name */
 	if (sscanf(text, "id=%u name=%15[^ ]", &event->id, event->name) < 1)
 		return NULL;
 	text = strstr(text, " tag=");
@@ -85,7 +85,7 @@ static bool parse_callback(const char *text, struct throw_event *event)
 	return text && sscanf(text, " ret=%lld key=%llx", &event->ret, &event->key) == 2;
 }
 
-/* What an event of the name prints, or NULL where @line is no such event */
+/* What follows the name of the event, or NULL if @line is no such event */
 static const char *event_text(const char *line, const char *name)
 {
 	const char *text = strstr(line, name);
@@ -94,10 +94,10 @@ static const char *event_text(const char *line, const char *name)
 }
 
 /**
- * trace_parse() - what does a line of trace_pipe, trace, or perf script say?
+ * trace_parse() - parse a line of trace_pipe, trace, or perf script
  * @line: the line
  * @event: filled for TRACE_THROW and TRACE_CALLBACK
- * @lost: set for TRACE_LOST, 0 where the kernel doesn't know how many
+ * @lost: set for TRACE_LOST; 0 if the kernel doesn't know how many
  */
 enum trace_line trace_parse(const char *line, struct throw_event *event, unsigned long *lost)
 {
@@ -119,8 +119,8 @@ enum trace_line trace_parse(const char *line, struct throw_event *event, unsigne
 /* --- the two events of a throw ---------------------------------------------------------- */
 
 /*
- * Throws whose callback has not been seen to return, in their order. They are few, but where
- * events are lost: then the oldest has to make room.
+ * Throws whose callback hasn't been seen to return, in order. They are few, unless events are lost:
+ * then the oldest has to make room.
  */
 static struct throw_event pending[256];
 static unsigned int nr_pending;
@@ -144,7 +144,7 @@ bool trace_unjoined(struct throw_event *event)
 	return true;
 }
 
-/* Keys are those of throws that are under way: who else has it is one of before, and is over */
+/* Throws in progress have unique keys: an older one with the same key is over */
 bool trace_join(enum trace_line what, struct throw_event *event)
 {
 	struct throw_event found;
@@ -220,7 +220,7 @@ static int set(const char *file, const char *value)
 	return complain(path, strerror(err));
 }
 
-/* Those of runs that were killed outright. One that is in use can't be removed. */
+/* Those of runs that got SIGKILL. One that is in use can't be removed. */
 static void remove_stale(void)
 {
 	char path[768];
@@ -265,7 +265,7 @@ static int start(__u32 prog_id, const char *buffer_kb)
 	pipe_fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
 	if (pipe_fd < 0)
 		return complain(path, strerror(errno));
-	/* in this order, so that no throw is seen whose callback isn't */
+	/* in this order, so that the callback of every throw is seen */
 	return set(CALLBACK_EVENT "/enable", "1") ?: set(EVENT "/enable", "1");
 }
 

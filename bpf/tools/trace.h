@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* The trace events bpf_exceptions:*, out of tracefs or a file */
+/* The trace events bpf_exceptions:*, from tracefs or a file */
 #ifndef _TRACE_H
 #define _TRACE_H
 
@@ -21,9 +21,9 @@ struct place {
 };
 
 /*
- * One throw; the fields are those of module/trace.h, places[0] the thrower's. Where there is a
- * callback, ret is known when the event that has the same key was seen; of that one there are
- * id, name, tag, cookie, ret and key.
+ * One throw. The fields are those of module/trace.h; places[0] is the thrower's. If there is a
+ * callback, ret is known once the event with the same key has been seen, which has only id, name,
+ * tag, cookie, ret and key.
  */
 struct throw_event {
 	__u32 id;
@@ -40,32 +40,32 @@ struct throw_event {
 };
 
 enum trace_line {
-	TRACE_OTHER,	/* no event of ours */
+	TRACE_OTHER,	/* not one of our events */
 	TRACE_THROW,
 	TRACE_CALLBACK,	/* an exception callback has returned */
 	TRACE_LOST,	/* events were lost here */
-	TRACE_BAD,	/* an event of ours, but not as we know it */
+	TRACE_BAD,	/* one of our events, in an unknown format */
 };
 
 enum trace_line trace_parse(const char *line, struct throw_event *event, unsigned long *lost);
 
 /*
- * Joins the two events of a throw that has a callback. Give it each event, of the kind that @what
- * says. If it returns true, @event is a throw, complete as far as it will ever be.
+ * Joins the two events of a throw that has a callback. Pass it each event, with its kind in @what.
+ * If it returns true, @event is a throw, as complete as it will ever be.
  */
 bool trace_join(enum trace_line what, struct throw_event *event);
-/* A throw whose callback hasn't been seen to return, the oldest first; false if there is none */
+/* The oldest throw whose callback hasn't been seen to return; false if there is none */
 bool trace_unjoined(struct throw_event *event);
 /* How many of them there are */
 unsigned int trace_pending(void);
 
-/* All return 0, or -1 when they have said on stderr what happened, why, and what to do */
+/* All return 0, or -1 after saying on stderr what happened, why, and what to do */
 int trace_open(__u32 prog_id, const char *buffer_kb);
 int trace_fd(void);
-/* No more throws, then no more returns of callbacks; what is there can still be read */
+/* Stop tracing throws, then returns of callbacks; what was traced can still be read */
 int trace_stop(void);
 int trace_stop_callbacks(void);
-/* How many events this trace has lost in all */
+/* How many events this trace has lost in total */
 unsigned long trace_lost(void);
 /* Removes what trace_open() made */
 void trace_close(void);
