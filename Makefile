@@ -38,7 +38,7 @@ tool := $(BUILD)/tools/bpfthrow
 .DEFAULT_GOAL := help
 .PHONY: help run check check-all check-live check-stock check-debug check-kernels check-kernel-tests check-bases steps fuzz \
 	ordinary stress setup kernel live module patch unpatch doctor install dkms deb uninstall lint tests tools \
-	samples bench bench-quick bench-programs shell dist clean
+	samples bench bench-quick bench-programs shell picture dist clean
 
 help:
 	@echo 'BPF exceptions for Linux 6.1'
@@ -167,6 +167,10 @@ tools: $(tool) ## build bpfthrow, which shows which programs throw, and where
 
 samples: setup $(samples) ## run the programs of bpf/samples in the test machine
 	@scripts/module >/dev/null && scripts/vm $(addprefix --with ,$(samples)) -- samples
+
+picture: setup ## draw the README's picture of what make run prints
+	@scripts/run >$(BUILD)/run.txt
+	@scripts/picture make run <$(BUILD)/run.txt >tests/run.svg
 
 dist: ## make build/bpf-exceptions-VERSION.tar.xz, which builds without git
 	@scripts/dist

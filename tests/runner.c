@@ -420,7 +420,7 @@ static void report(int num, const struct test *test, bool ok)
 	char *line, *rest = why;
 
 	if (table) {
-		printf("%-62s %8s %8d   %s\n", test->desc, test->returns ?: "", returned,
+		printf("%-68s %8s %8d   %s\n", test->desc, test->returns ?: "", returned,
 		       ok ? "ok" : "WRONG");
 		return;
 	}
@@ -456,7 +456,7 @@ int main(int argc, char **argv)
 	libbpf_set_strict_mode(LIBBPF_STRICT_ALL);
 
 	if (table)
-		printf("%-62s %8s %8s\n", "case", "expected", "actual");
+		printf("%-68s %8s %8s\n", "case", "expected", "actual");
 	else
 		printf("KTAP version 1\n");
 	for (; optind < argc; optind++) {
