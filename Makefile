@@ -229,7 +229,7 @@ $(BUILD)/samples/%.bpf.o: bpf/samples/%.bpf.c bpf/bpf_exceptions.h | $(BUILD)/sa
 # Static, so that they run in the test machine as they are; libelf warns about its use of dlopen
 link = $(CC) $(CFLAGS) -Wall -Wextra -static -o $@ $(filter %.c,$^) -lbpf -lelf -lz
 
-$(tool): $(addprefix bpf/tools/,bpfthrow.c prog.c trace.c prog.h trace.h) | $(BUILD)/tools
+$(tool): $(addprefix bpf/tools/,bpfthrow.c prog.c site.c trace.c prog.h trace.h) | $(BUILD)/tools
 	$(link)
 
 $(BUILD)/samples/samples: bpf/samples/samples.c | $(BUILD)/samples

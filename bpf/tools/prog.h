@@ -59,9 +59,20 @@ struct prog *prog_read(int fd, __u32 id);
 const char *prog_name(const struct prog *prog);
 /* NULL if unknown */
 const char *prog_func(const struct prog *prog, struct place place);
-struct line prog_call(const struct prog *prog, struct place place);
-struct site prog_site(const struct prog *prog, struct place place);
 /* How often it has thrown; -1 if it can't throw */
 long long prog_throws(int fd);
+
+/* Instructions and line records, by index; a function's lines are those of its instructions */
+__u32 prog_nr_insns(const struct prog *prog);
+__u32 prog_func_begin(const struct prog *prog, __u32 func);
+__u32 prog_func_end(const struct prog *prog, __u32 func);
+int prog_insn_record(const struct prog *prog, __u32 insn);
+int prog_find_record(const struct prog *prog, struct place place);
+__u32 prog_record_end(const struct prog *prog, __u32 record, __u32 func);
+struct line prog_read_line(const struct prog *prog, __u32 record);
+
+/* site.c: the line of a call that was unwound, and what threw */
+struct line prog_call(const struct prog *prog, struct place place);
+struct site prog_site(const struct prog *prog, struct place place);
 
 #endif /* _PROG_H */
