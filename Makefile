@@ -245,8 +245,12 @@ $(BUILD)/tests/runner: tests/runner.c | $(BUILD)/tests
 $(BUILD)/tests/live: tests/live/live.c tests/builder.c tests/builder.h | $(BUILD)/tests
 	$(link)
 
-$(addprefix $(BUILD)/tests/,canary special life stress): $(BUILD)/tests/%: tests/%.c tests/builder.c tests/builder.h \
+$(addprefix $(BUILD)/tests/,canary special life): $(BUILD)/tests/%: tests/%.c tests/builder.c tests/builder.h \
 		tests/fdinfo.h tests/kmod/test.h | $(BUILD)/tests
+	$(link)
+
+$(BUILD)/tests/stress: $(wildcard tests/stress/*.[ch]) tests/builder.c tests/builder.h tests/fdinfo.h \
+		tests/kmod/test.h | $(BUILD)/tests
 	$(link)
 
 $(BUILD)/tests/ordinary: tests/ordinary/ordinary.c tests/ordinary/ordinary.h tests/fdinfo.h | $(BUILD)/tests

@@ -1,0 +1,232 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* Programs that throw, and packs of them that count their throws in one map */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+#include "../fdinfo.h"
+#include "stress.h"
+
+const struct kind xdp = { BPF_PROG_TYPE_XDP, .thrown_ret = 55, .passed_ret = 1 };
+
+#define ATOMIC_ADD(BASE, OFF, SRC) \
+	INSN(BPF_STX | BPF_ATOMIC | BPF_DW, BASE, SRC, OFF, BPF_ADD)
+
+/* Four instructions, which clobber r3 and r4 */
+static void count(struct builder *b, int map, int off)
+{
+	builder_emit(b, INSN(BPF_LD | BPF_IMM | BPF_DW, BPF_REG_3, BPF_PSEUDO_MAP_VALUE, 0, map));
+	builder_emit(b, INSN(0, 0, 0, 0, 0));
+	builder_emit(b, MOV_IMM(BPF_REG_4, 1));
+	builder_emit(b, ATOMIC_ADD(BPF_REG_3, off, BPF_REG_4));
+}
+
+/* Throw one time in @times; skips six instructions otherwise */
+static void maybe_throw(struct builder *b, int map, int cookie, int times)
+{
+	builder_emit(b, CALL_HELPER(BPF_FUNC_get_prandom_u32));
+	builder_emit(b, ALU_IMM(BPF_AND, BPF_REG_0, times - 1));
+	builder_emit(b, JUMP_IMM(BPF_JNE, BPF_REG_0, 0, 6));
+	count(b, map, offsetof(struct counts, begun));
+	builder_emit(b, MOV_IMM(BPF_REG_1, cookie));
+	builder_call_kfunc(b, KFUNC_THROW);
+}
+
+static void copy_from_user(struct builder *b, void *from)
+{
+	__u64 addr = (unsigned long)from;
+
+	builder_emit(b, MOV_REG(BPF_REG_1, BPF_REG_10));
+	builder_emit(b, ALU_IMM(BPF_ADD, BPF_REG_1, -48));
+	builder_emit(b, MOV_IMM(BPF_REG_2, 8));
+	builder_emit(b, INSN(BPF_LD | BPF_IMM | BPF_DW, BPF_REG_3, 0, 0, (__u32)addr));
+	builder_emit(b, INSN(0, 0, 0, 0, addr >> 32));
+	builder_emit(b, CALL_HELPER(BPF_FUNC_copy_from_user));
+}
+
+/* Put the same values, unknown to the verifier, into registers and stack slots */
+static void fill_frame(struct builder *b, int regs)
+{
+	builder_emit(b, CALL_HELPER(BPF_FUNC_get_prandom_u32));
+	for (int i = 0; i < 4; i++) {
+		if (!(regs & 1 << i))
+			continue;
+		builder_emit(b, MOV_REG(BPF_REG_6 + i, BPF_REG_0));
+		builder_emit(b, ALU_IMM(BPF_ADD, BPF_REG_6 + i, i));
+		builder_emit(b, STORE_REG(BPF_REG_10, -8 * (i + 1), BPF_REG_6 + i));
+	}
+}
+
+/* They must still be the same after all calls and interruptions */
+static void check_frame(struct builder *b, int map, int regs)
+{
+	for (int i = 0; i < 4; i++) {
+		if (!(regs & 1 << i))
+			continue;
+		builder_emit(b, LOAD(BPF_REG_0, BPF_REG_10, -8 * (i + 1)));
+		builder_emit(b, INSN(BPF_JMP | BPF_JEQ | BPF_X, BPF_REG_0, BPF_REG_6 + i, 4, 0));
+		count(b, map, offsetof(struct counts, damaged));
+	}
+}
+
+/*
+ * A chain of up to seven functions. Each keeps values in some callee-saved registers, may throw
+ * before it calls the next, and checks the values when that returns. The last one throws seven
+ * times in eight.
+ */
+static void build_thrower(struct builder *b, const struct kind *kind, int map)
+{
+	int funcs[8] = { 0 }, depth = 2 + pick(6), callback;
+
+	builder_init(b);
+	callback = builder_func(b, 1, false);
+	for (int i = 1; i < depth; i++)
+		funcs[i] = builder_func(b, 1, false);
+	builder_load_func(b, BPF_REG_1, callback);
+	builder_call_kfunc(b, KFUNC_SET_CALLBACK);
+	for (int i = 0; i < depth; i++) {
+		int regs = pick(16);
+
+		if (i)
+			builder_begin(b, funcs[i]);
+		fill_frame(b, regs);
+		maybe_throw(b, map, kind->thrown_ret, 16);
+		if (i < depth - 1) {
+			builder_emit(b, MOV_IMM(BPF_REG_1, i));
+			builder_call(b, funcs[i + 1]);
+		} else {
+			if (kind->nests)
+				builder_call_kfunc(b, KFUNC_NEST);
+			if (kind->sleeps_on)
+				copy_from_user(b, kind->sleeps_on);
+			for (int j = 0; j < 3; j++)
+				maybe_throw(b, map, kind->thrown_ret, 2);
+		}
+		check_frame(b, map, regs);
+		if (!i)
+			count(b, map, offsetof(struct counts, passed));
+		builder_emit(b, MOV_IMM(BPF_REG_0, i ? 0 : kind->passed_ret));
+		builder_emit(b, EXIT());
+	}
+	builder_begin(b, callback);
+	count(b, map, offsetof(struct counts, ended));
+	builder_emit(b, MOV_IMM(BPF_REG_0, kind->thrown_ret));
+	builder_emit(b, EXIT());
+}
+
+/* Return: fd, or -1 with the reason in @log */
+static int load_thrower(const struct kind *kind, int map, char *log, int log_size)
+{
+	static __thread struct builder b;
+	LIBBPF_OPTS(bpf_prog_load_opts, opts, .expected_attach_type = kind->attach_type,
+		    .attach_btf_id = kind->btf_id, .attach_prog_fd = kind->target,
+		    .prog_flags = kind->sleeps_on ? BPF_F_SLEEPABLE : 0);
+	int fd;
+
+	build_thrower(&b, kind, map);
+	fd = builder_load_with(&b, kind->type, &opts, NULL, 0);
+	/* the log takes time, so ask for it only if the program doesn't load */
+	return fd >= 0 ? fd : builder_load_with(&b, kind->type, &opts, log, log_size);
+}
+
+bool pack_open(struct pack *p, struct activity *a)
+{
+	p->a = a;
+	p->cnt = 0;
+	p->run_cnt = 0;
+	p->map = bpf_map_create(BPF_MAP_TYPE_ARRAY, "counts", 4, sizeof(struct counts), 1, NULL);
+	if (p->map < 0)
+		fail(a, "cannot make a map: %s", strerror(errno));
+	return p->map >= 0;
+}
+
+/* Return: the program's fd, which belongs to the pack, or -1 */
+int pack_add(struct pack *p, const struct kind *kind)
+{
+	static __thread char log[1 << 20];
+	int fd = -1;
+
+	if (p->cnt < MAX_PROGS)
+		fd = load_thrower(kind, p->map, log, sizeof(log));
+	if (fd < 0) {
+		fail(p->a, "program %d did not load: %s; %s", p->cnt, strerror(errno),
+		     log + (strlen(log) > 500 ? strlen(log) - 500 : 0));
+		return -1;
+	}
+	p->fds[p->cnt++] = fd;
+	return fd;
+}
+
+bool open_xdp_pack(struct pack *p, struct activity *a, int progs)
+{
+	if (!pack_open(p, a))
+		return false;
+	while (progs-- && !a->failed)
+		pack_add(p, &xdp);
+	return true;
+}
+
+/* The sum of @key in the fdinfo of all programs */
+static __u64 fdinfo_sum(const struct pack *p, const char *key)
+{
+	long long value;
+	__u64 sum = 0;
+
+	for (int i = 0; i < p->cnt; i++) {
+		value = fdinfo_value(p->fds[i], key);
+		sum += value > 0 ? value : 0;
+	}
+	return sum;
+}
+
+bool read_counts(const struct pack *p, struct counts *counts, __u64 *fdinfo)
+{
+	int zero = 0;
+
+	if (bpf_map_lookup_elem(p->map, &zero, counts))
+		memset(counts, 0, sizeof(*counts));
+	*fdinfo = fdinfo_sum(p, "throws");
+	return counts->begun == counts->ended && counts->begun == *fdinfo;
+}
+
+/*
+ * The end of a round: nothing starts these programs any more. One that was detached may still be
+ * running elsewhere, but not for long.
+ * @seen: how many throws the caller saw, or -1 if it can't see them
+ *
+ * Return: how many runs there were
+ */
+__u64 pack_close(struct pack *p, long long seen)
+{
+	struct activity *a = p->a;
+	struct counts c;
+	__u64 fdinfo;
+
+	for (int i = 0; i < 100 && !read_counts(p, &c, &fdinfo); i++)
+		sleep_ms(50);
+	p->run_cnt = fdinfo_sum(p, "run_cnt");
+	if (seen == -1)
+		seen = c.ended;
+	if (c.begun != c.ended || c.begun != fdinfo || c.begun != (__u64)seen)
+		fail(a, "round %llu: %llu throws begun, %llu callbacks, %llu in fdinfo, %lld seen by the caller",
+		     a->rounds, c.begun, c.ended, fdinfo, seen);
+	if (c.damaged)
+		fail(a, "%llu values in frames were damaged", c.damaged);
+	a->begun += c.begun;
+	a->ended += c.ended;
+	a->passed += c.passed;
+	a->fdinfo += fdinfo;
+	a->seen += seen;
+	while (p->cnt)
+		close(p->fds[--p->cnt]);
+	close(p->map);
+	return c.begun + c.passed;
+}
+
+/* Whether there is time for another program, in a round with many; always for the first */
+bool goes_on(const struct pack *p, __u64 end)
+{
+	return p->cnt < MAX_PROGS && (!p->cnt || now_ms() < end);
+}
