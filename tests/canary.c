@@ -27,9 +27,9 @@
 enum callback { CB_NONE, CB_NO_STACK, CB_SMALL, CB_LARGE, CB_CALLS, CALLBACKS };
 
 static const char *const callback_names[] = {
-	"no callback (pitfalls 3, 9, 10)", "callback without a stack (pitfall 8)",
-	"callback with a small stack (pitfall 8)", "callback with a large stack (pitfall 8)",
-	"callback that calls subprograms (pitfall 2)",
+	"no callback", "callback without a stack",
+	"callback with a small stack", "callback with a large stack",
+	"callback that calls subprograms",
 };
 
 /* What a function pushes, and how much stack it uses: as much as the other frames leave it */

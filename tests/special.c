@@ -759,7 +759,7 @@ static const struct {
 	{ most_functions_bare, "most_functions", "256 functions, each of which throws, calls what throws, and returns" },
 	{ most_functions_callback, "most_functions_callback", "the same with a callback, that comes first, or last" },
 	{ long_chain, "long_chain", "64 subprograms in a chain are too many, and refused for that" },
-	{ reference_dropped, "reference_dropped", "the last reference goes while the program runs, then it throws (pitfall 11)" },
+	{ reference_dropped, "reference_dropped", "the last reference goes while the program runs, then it throws" },
 	{ struct_ops_throws, "struct_ops", "a struct_ops program throws, the connection is made" },
 	{ lsm_cgroup_default, "lsm_cgroup", "an lsm_cgroup program throws without a callback: 0, which denies" },
 	{ lsm_cgroup_callback, "lsm_cgroup_callback", "an lsm_cgroup program throws, its callback allows" },

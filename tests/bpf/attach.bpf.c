@@ -88,7 +88,7 @@ __subprog int throw_after_tail_call(struct __sk_buff *ctx)
 	return 0;
 }
 
-SEC("tc") __test("throw in a tail-call-reachable subprogram, tail call fails (pitfall 10)")
+SEC("tc") __test("throw in a tail-call-reachable subprogram, tail call fails")
 __tail_call(jmp_table, 0, target_throws) __input(throws, 1) __returns(21)
 int tail_reachable(struct __sk_buff *ctx)
 {

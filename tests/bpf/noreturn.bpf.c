@@ -91,7 +91,7 @@ __asm_main int last_two(void)
 	ASM("r2 = *(u32 *)(r1 + 0); if r2 == 77 goto +1; call %[never]; call %[never_nested]");
 }
 
-SEC("tc") __test("a callback sees the cookie of a throw in the last instruction (pitfall 12)")
+SEC("tc") __test("a callback sees the cookie of a throw in the last instruction")
 __returns(8)
 int last_cookie(struct __sk_buff *ctx)
 {
@@ -127,7 +127,7 @@ __asm_main int garbage_flow(void)
 	ASM("call %[never]; r0 = r9; if r0 == 0 goto -2; call %[may_return]; goto -4");
 }
 
-SEC("tc") __test("garbage in the middle, live code behind it (pitfall 15)") __returns(0)
+SEC("tc") __test("garbage in the middle, live code behind it") __returns(0)
 __asm_main int garbage_middle(void)
 {
 	ASM("r6 = r1; r2 = *(u32 *)(r1 + 0); if r2 == 77 goto +4; call %[never];"
@@ -293,7 +293,7 @@ __subprog void throw_if(__u64 x)
 		bpf_throw(x);
 }
 
-SEC("tc") __test("the same throw with and without a reference: the second path is looked at (pitfall 13)")
+SEC("tc") __test("the same throw with and without a reference: the second path is looked at")
 __refused("Unreleased reference")
 int prune_ref(struct __sk_buff *ctx)
 {

@@ -95,7 +95,7 @@ HOLDING(ref_caller, "throw in a static subprogram, its caller has a reference", 
 HOLDING(ref_global, "caller with a reference calls a global function that may throw",
 	global_throw(1))
 HOLDING(ref_global_static, "... that may throw through a static one", global_static_throw(1))
-HOLDING(ref_global_global, "... that may throw through a global one (pitfall 6)",
+HOLDING(ref_global_global, "... that may throw through a global one",
 	global_global_throw(1))
 HOLDING(ref_static_global, "... through a static one below which a global one may throw",
 	static_global_global_throw(1))
@@ -148,7 +148,7 @@ int name(struct __sk_buff *ctx)							\
 }
 
 LOCKED(lock_main, "throw in main under a spin lock", if (v->value) bpf_throw(1))
-LOCKED(lock_caller, "throw in a static subprogram, its caller has a spin lock (pitfall 5)",
+LOCKED(lock_caller, "throw in a static subprogram, its caller has a spin lock",
        static_throw())
 LOCKED(lock_global, "throw in a global function, its caller has a spin lock", global_throw(1))
 
@@ -649,7 +649,7 @@ int BPF_PROG(ret_default)
 }
 
 SEC("lsm_cgroup/bprm_committed_creds")
-__test("no callback where 0 is no return value, throw in a global function (pitfall 7)")
+__test("no callback where 0 is no return value, throw in a global function")
 __refused("At program exit the register R0 has value") __refused("default return value 0")
 int BPF_PROG(ret_default_global)
 {

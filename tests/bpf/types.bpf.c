@@ -33,7 +33,7 @@ int type_xdp(struct xdp_md *ctx)
 	return throw_deep(2) + 1;
 }
 
-SEC("syscall") __test("syscall, which is sleepable (pitfall 4)") __input(throws, 1) __returns(77)
+SEC("syscall") __test("syscall, which is sleepable") __input(throws, 1) __returns(77)
 __expect(passed, 0)
 int type_syscall(void *ctx)
 {

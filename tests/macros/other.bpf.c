@@ -432,7 +432,7 @@ PROG(once_each_side_effect, __test("evaluates x++ once") __returns(6))
 	return x == 8 && y == 6 ? 6 : 7;
 }
 
-THROWS(dangling_else, "an else stays with its if (pitfall 14)", 0, 42)
+THROWS(dangling_else, "an else stays with its if", 0, 42)
 {
 	u32 x = IN(u32);
 
