@@ -21,7 +21,8 @@ CFLAGS ?= -O2 -g
 BPF_CFLAGS = -O2 -g -Wall -Wextra -Wno-unused-parameter -target bpf -mcpu=v2 \
 	-idirafter /usr/include/$(shell gcc -print-multiarch 2>/dev/null)
 
-bpf_objects := $(patsubst tests/bpf/%.bpf.c,$(BUILD)/tests/%.bpf.o,$(wildcard tests/bpf/*.bpf.c))
+bpf_objects := $(patsubst tests/bpf/%.bpf.c,$(BUILD)/tests/%.bpf.o,$(wildcard tests/bpf/*.bpf.c)) \
+	$(patsubst %,$(BUILD)/tests/%19.bpf.o,ordinary release)
 types_objects := $(patsubst tests/types/%.bpf.c,$(BUILD)/tests/%.bpf.o,$(wildcard tests/types/*.bpf.c))
 bench_objects := $(patsubst tests/bench/%.bpf.c,$(BUILD)/bench/%.bpf.o,$(wildcard tests/bench/*.bpf.c)) \
 	$(addprefix $(BUILD)/bench/,mainline.bpf.o errcode.bpf.o)
@@ -30,7 +31,7 @@ assert_objects := $(patsubst %,$(BUILD)/tests/cases_%.bpf.o,u8 s8 u16 s16 u32 s3
 bench_programs := $(addprefix $(BUILD)/bench/,bench prologue corpus)
 trace_objects := $(patsubst %,$(BUILD)/tests/%.bpf.o,trace lines14 lines19 lines14-sites lines19-sites) \
 	$(foreach seed,1 2 3 6,$(patsubst %,$(BUILD)/tests/many$(seed)-%.bpf.o,14 19 14-sites 19-sites))
-programs := $(addprefix $(BUILD)/tests/,runner canary special types life live stress trace fuzz ordinary)
+programs := $(addprefix $(BUILD)/tests/,runner canary special release types life live stress trace fuzz ordinary)
 sample_objects := $(patsubst bpf/samples/%.bpf.c,$(BUILD)/samples/%.bpf.o,$(wildcard bpf/samples/*.bpf.c))
 samples := $(BUILD)/samples/samples $(sample_objects)
 tool := $(BUILD)/tools/bpfthrow
@@ -198,6 +199,10 @@ $(types_objects): $(BUILD)/tests/%.bpf.o: tests/types/%.bpf.c tests/types/types.
 		bpf/bpf_exceptions.h | $(BUILD)/tests
 	$(CLANG) $(BPF_CFLAGS) -c $< -o $@
 
+$(BUILD)/tests/ordinary19.bpf.o $(BUILD)/tests/release19.bpf.o: $(BUILD)/tests/%19.bpf.o: tests/bpf/%.bpf.c \
+		tests/bpf/test.h bpf/bpf_exceptions.h | $(BUILD)/tests
+	clang-19 $(BPF_CFLAGS) -c $< -o $@
+
 $(BUILD)/tests/trace.bpf.o: tests/trace/trace.bpf.c tests/bpf/test.h bpf/bpf_exceptions.h | $(BUILD)/tests
 	$(CLANG) $(BPF_CFLAGS) -c $< -o $@
 
@@ -239,10 +244,14 @@ $(BUILD)/tests/trace: $(addprefix tests/trace/,trace.c stack.c trace.h) bpf/tool
 		tests/kmod/test.h | $(BUILD)/tests
 	$(link)
 
-$(BUILD)/tests/runner: tests/runner.c | $(BUILD)/tests
+$(BUILD)/tests/runner: tests/runner.c tests/held.c tests/held.h tests/fdinfo.h | $(BUILD)/tests
 	$(link)
 
 $(BUILD)/tests/live: tests/live/live.c tests/builder.c tests/builder.h | $(BUILD)/tests
+	$(link)
+
+$(BUILD)/tests/release: tests/release.c tests/held.c tests/held.h tests/builder.c tests/builder.h tests/fdinfo.h \
+		| $(BUILD)/tests
 	$(link)
 
 $(addprefix $(BUILD)/tests/,canary special life): $(BUILD)/tests/%: tests/%.c tests/builder.c tests/builder.h \

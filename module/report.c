@@ -18,6 +18,9 @@
 #include "report.h"
 #include "unwind.h"
 
+/* trace.h takes them one by one, in the order of enum bpf_unwind_kind */
+static_assert(HELD_KINDS == 5);
+
 #define CREATE_TRACE_POINTS
 #include "trace.h"
 

@@ -18,7 +18,7 @@
  * bpf_throw - bpf_exceptions:bpf_throw, a program throws
  * @aux: the program's
  * @cookie: what it threw
- * @trail: through which calls
+ * @trail: through which calls, and what is held there, which will be released
  * @callback: whether there is an exception callback, which runs next
  * @ret: what the program returns, if there is no callback
  * @key: also in the bpf_exception_callback event that reports what the callback returns
@@ -47,6 +47,7 @@ TRACE_EVENT_FN(bpf_throw,
 		__field(bool, callback)
 		__field(u8, context)
 		__field(u8, frames)
+		__array(u8, held, HELD_KINDS)
 		__array(u8, tag, BPF_TAG_SIZE)
 		__array(char, name, BPF_OBJ_NAME_LEN)
 		__dynamic_array(u64, places, trail->depth + 1)
@@ -65,16 +66,19 @@ TRACE_EVENT_FN(bpf_throw,
 		__entry->context = interrupt_context_level();
 		memcpy(__entry->tag, aux->prog->tag, BPF_TAG_SIZE);
 		memcpy(__entry->name, aux->name, BPF_OBJ_NAME_LEN);
+		memcpy(__entry->held, trail->held, HELD_KINDS);
 		for (i = 0; i <= trail->depth; i++)
 			place[i] = bpf_exceptions_locate(aux->prog, trail->ip[i]);
 	),
-	TP_printk("id=%u name=%s tag=%s cookie=%llu depth=%u context=%s callback=%d ret=%lld key=%llx places=%s",
+	TP_printk("id=%u name=%s tag=%s cookie=%llu depth=%u context=%s callback=%d ret=%lld key=%llx locks=%u sockets=%u records=%u dynptrs=%u objects=%u places=%s",
 		  __entry->id, __entry->name,
 		  __print_hex_str(__entry->tag, BPF_TAG_SIZE), __entry->cookie,
 		  __entry->depth,
 		  __print_symbolic(__entry->context, { 0, "process" }, { 1, "softirq" },
 				   { 2, "hardirq" }, { 3, "nmi" }),
 		  __entry->callback, (s64)__entry->ret, __entry->key,
+		  __entry->held[0], __entry->held[1], __entry->held[2], __entry->held[3],
+		  __entry->held[4],
 		  __print_array(__get_dynamic_array(places), __entry->frames, 8)),
 	bpf_exceptions_listen, bpf_exceptions_unlisten
 );

@@ -14,6 +14,7 @@
 #include <linux/bpf.h>
 #include <linux/bug.h>
 #include <linux/printk.h>
+#include "release.h"
 #include "report.h"
 #include "unwind.h"
 
@@ -47,16 +48,16 @@ search_frame(struct bpf_unwind_table *table, u32 ret)
  * found again. Throws on other processors may write it, too; who asks checks what it gets.
  */
 static __always_inline struct bpf_unwind_frame *
-hinted_frame(struct bpf_unwind_table *table, const u8 *hint)
+hinted_frame(struct bpf_unwind_table *table, u16 hint)
 {
-	struct bpf_unwind_frame *frame = &table->frame[READ_ONCE(*hint)];
+	struct bpf_unwind_frame *frame = &table->frame[hint];
 
 	/* one pointer to go by, or each look into it is calculated anew */
 	OPTIMIZER_HIDE_VAR(frame);
 	return frame;
 }
 
-/* The function that @ret returns into, or NULL; @hint is what @ret was checked with */
+/* The function that @ret returns into, or NULL; @hint is where to keep its index */
 static struct bpf_unwind_frame *find_frame(struct bpf_unwind_table *table, u32 ret, u8 *hint)
 {
 	struct bpf_unwind_frame *frame = search_frame(table, ret);
@@ -66,16 +67,13 @@ static struct bpf_unwind_frame *find_frame(struct bpf_unwind_table *table, u32 r
 	return frame;
 }
 
-/* Undo what push_callee_regs() of the JIT did, unless main's frame makes up for it later */
-static __always_inline void pop_saved(struct throw_frame *throw, unsigned long *fp,
-				      const struct bpf_unwind_frame *frame)
+/* Undo what push_callee_regs() of the JIT did */
+static __always_inline void pop_all(struct throw_frame *throw, const unsigned long *fp,
+				    const struct bpf_unwind_frame *frame)
 {
+	const unsigned long *slot = fp - frame->saved_off;
 	u8 regs = frame->saved_regs;
-	unsigned long *slot;
 
-	if (likely(!(regs >> 4)))
-		return;
-	slot = fp - frame->saved_off;
 	if (regs & 1)
 		throw->saved[0] = *--slot;
 	if (regs & 2)
@@ -84,6 +82,14 @@ static __always_inline void pop_saved(struct throw_frame *throw, unsigned long *
 		throw->saved[2] = *--slot;
 	if (regs & 8)
 		throw->saved[3] = *--slot;
+}
+
+/* ... unless main's frame makes up for it later */
+static __always_inline void pop_saved(struct throw_frame *throw, const unsigned long *fp,
+				      const struct bpf_unwind_frame *frame)
+{
+	if (unlikely(frame->saved_regs >> 4))
+		pop_all(throw, fp, frame);
 }
 
 static __always_inline struct bpf_tramp_image *find_trampoline(unsigned long ret)
@@ -120,9 +126,10 @@ static noinline unsigned long leave_trampoline(struct throw_frame *throw)
 static noinline struct bpf_unwind_frame *
 find_thrower(const struct throw_frame *throw, struct bpf_unwind_table *table)
 {
-	struct bpf_unwind_frame *frame = find_frame(table, throw->ip, &table->thrower);
+	struct bpf_unwind_frame *frame = search_frame(table, throw->ip);
 
 	BUG_ON(!frame);
+	WRITE_ONCE(table->thrower, frame - table->frame);
 	return frame;
 }
 
@@ -140,11 +147,45 @@ find_caller(struct throw_frame *throw, struct bpf_unwind_table *table, u8 *hint)
 	if (caller)
 		return caller;
 	throw->ip = leave_trampoline(throw);
-	caller = hinted_frame(table, hint);
+	caller = hinted_frame(table, READ_ONCE(*hint));
 	if (!returns_into(caller, throw->ip))
 		caller = find_frame(table, throw->ip, hint);
 	BUG_ON(!caller);
 	return caller;
+}
+
+/*
+ * The walk through a program that may hold things: what a frame holds is released before it is
+ * left. For that its registers have to be there, which the other walk doesn't care for.
+ */
+static noinline void walk_and_release(struct throw_frame *throw, struct bpf_unwind_table *table,
+				      struct bpf_unwind_cleanup *cleanup)
+{
+	const unsigned long *scratch = (unsigned long *)(throw + 1);
+	struct bpf_unwind_frame *frame, *caller;
+
+	frame = search_frame(table, throw->ip);
+	BUG_ON(!frame);
+	for (;;) {
+		bpf_exceptions_release(throw, scratch, cleanup);
+		pop_all(throw, throw->fp, frame);
+		if (frame == table->frame)
+			break;
+		scratch = throw->fp + 2;
+		caller = hinted_frame(table, READ_ONCE(frame->caller));
+		if (likely(returns_into(caller, throw->fp[1]))) {
+			throw->ip = throw->fp[1];
+		} else {
+			unsigned long *fp = throw->fp;
+
+			caller = find_caller(throw, table, &frame->caller);
+			/* above the trampoline's two return addresses */
+			if (throw->fp != fp)
+				scratch = throw->fp + 3;
+		}
+		throw->fp = (unsigned long *)throw->fp[0];
+		frame = caller;
+	}
 }
 
 static __always_inline void walk(struct throw_frame *throw, struct bpf_unwind_table *table)
@@ -152,14 +193,20 @@ static __always_inline void walk(struct throw_frame *throw, struct bpf_unwind_ta
 	struct bpf_unwind_frame *frame, *caller;
 	unsigned long *fp = throw->fp;
 
-	frame = hinted_frame(table, &table->thrower);
-	if (unlikely(!returns_into(frame, throw->ip)))
+	frame = hinted_frame(table, READ_ONCE(table->thrower));
+	if (unlikely(!returns_into(frame, throw->ip))) {
+		struct bpf_unwind_cleanup *cleanup = bpf_unwind_cleanup(table);
+
+		/* there the hint is always wrong */
+		if (cleanup)
+			return walk_and_release(throw, table, cleanup);
 		frame = find_thrower(throw, table);
+	}
 	for (;;) {
 		pop_saved(throw, fp, frame);
 		if (frame == table->frame)
 			break;
-		caller = hinted_frame(table, &frame->caller);
+		caller = hinted_frame(table, READ_ONCE(frame->caller));
 		if (unlikely(!returns_into(caller, fp[1]))) {
 			throw->fp = fp;
 			caller = find_caller(throw, table, &frame->caller);
@@ -238,20 +285,31 @@ void bpf_exceptions_follow(const struct throw_frame *throw, struct bpf_unwind_ta
 			   struct trail *trail)
 {
 	const struct bpf_unwind_frame *frame = search_frame(table, throw->ip);
-	unsigned long *fp = throw->fp;
+	const struct bpf_unwind_cleanup *cleanup = bpf_unwind_cleanup(table);
+	const unsigned long *scratch = (unsigned long *)(throw + 1);
+	struct throw_frame at = *throw;
 
-	trail->depth = 0;
-	trail->ip[0] = throw->ip;
+	*trail = (struct trail){ .ip[0] = throw->ip };
 
-	while (frame && frame != table->frame) {
-		frame = search_frame(table, fp[1]);
+	for (;;) {
+		BUG_ON(!frame);
+		if (cleanup)
+			bpf_exceptions_count_held(&at, scratch, cleanup, trail);
+		if (frame == table->frame)
+			break;
+		pop_all(&at, at.fp, frame);
+		at.ip = at.fp[1];
+		scratch = at.fp + 2;
+		frame = search_frame(table, at.ip);
 		if (!frame) {
-			fp = mend_trampoline(fp);
-			frame = search_frame(table, fp[1]);
+			at.saved[0] = at.fp[2];
+			at.fp = mend_trampoline(at.fp);
+			at.ip = at.fp[1];
+			scratch = at.fp + 3;
+			frame = search_frame(table, at.ip);
 		}
-		trail->ip[++trail->depth] = fp[1];
-		fp = (unsigned long *)fp[0];
+		trail->ip[++trail->depth] = at.ip;
+		at.fp = (unsigned long *)at.fp[0];
 	}
-	BUG_ON(!frame);
-	trail->landing = fp + 1;
+	trail->landing = at.fp + 1;
 }

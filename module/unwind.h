@@ -5,7 +5,7 @@
 #include <linux/bpf_unwind.h>
 #include <linux/bpf_verifier.h>
 
-#if BPF_UNWIND_REVISION != 2
+#if BPF_UNWIND_REVISION != 3
 #error "this kernel tree has another revision of the series: use the jit-patch/ of this module"
 #endif
 
@@ -48,16 +48,24 @@ struct landing {
 	unsigned long exception_cb;
 };
 
+#ifdef BPF_UNWIND_RELEASES
+#define HELD_KINDS BPF_UNWIND_KINDS
+#else
+#define HELD_KINDS 5
+#endif
+
 /**
  * struct trail - where a throw came along, for the trace event
  * @depth: frames below the one that threw; 0 if that's the main program's
  * @ip: return addresses, of the throw, then of each call
  * @landing: where on the stack the main program's return address is
+ * @held: what the frames hold and the throw is going to release, by enum bpf_unwind_kind
  */
 struct trail {
 	u32 depth;
 	unsigned long ip[MAX_CALL_FRAMES];
 	const unsigned long *landing;
+	u8 held[HELD_KINDS];
 };
 
 struct landing bpf_exceptions_unwind(struct throw_frame *throw,

@@ -139,6 +139,23 @@ static void print_frames(const struct throw_event *event, const struct prog *pro
 	}
 }
 
+static void print_held(const struct throw_event *event)
+{
+	static const char *const names[HELD_KINDS] = {
+		"lock", "socket", "ringbuf record", "ringbuf dynptr", "object",
+	};
+	const char *before = "\treleased: ";
+
+	for (int i = 0; i < HELD_KINDS; i++) {
+		if (!event->held[i])
+			continue;
+		printf("%s%u %s%s", before, event->held[i], names[i], event->held[i] > 1 ? "s" : "");
+		before = ", ";
+	}
+	if (*before == ',')
+		printf("\n");
+}
+
 /* Programs return an int; ignore the upper half */
 static void print_event(const struct throw_event *event, const struct prog *prog,
 			const struct site *site)
@@ -150,6 +167,7 @@ static void print_event(const struct throw_event *event, const struct prog *prog
 	if (site->line.number && prog_func(prog, event->places[0]))
 		printf("\tin %s()\n", prog_func(prog, event->places[0]));
 	print_frames(event, prog);
+	print_held(event);
 	if (event->returned)
 		printf("\t%s %d", event->callback ? "callback returned" : "returned",
 		       (int)event->ret);
@@ -238,7 +256,9 @@ static void json_event(const struct throw_event *event, const struct prog *prog,
 		json_line(prog_call(prog, event->places[i]));
 		putchar('}');
 	}
-	printf("]}\n");
+	printf("],\"released\":{\"locks\":%u,\"sockets\":%u,\"records\":%u,\"dynptrs\":%u,\"objects\":%u}}\n",
+	       event->held[HELD_LOCK], event->held[HELD_SOCKET], event->held[HELD_RECORD],
+	       event->held[HELD_DYNPTR], event->held[HELD_OBJECT]);
 }
 
 /* --- counts --------------------------------------------------------------------------- */

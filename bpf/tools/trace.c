@@ -66,17 +66,25 @@ static const char *parse_prog(const char *text, struct throw_event *event)
 
 static bool parse_throw(const char *text, struct throw_event *event)
 {
-	int callback, places = 0;
+	int callback, places = 0, held = 0;
 
 	text = parse_prog(text, event);
 	if (!text ||
-	    sscanf(text, " depth=%u context=%7s callback=%d ret=%lld key=%llx places=%n",
+	    sscanf(text, " depth=%u context=%7s callback=%d ret=%lld key=%llx%n",
 		   &event->depth, event->context, &callback, &event->ret, &event->key,
 		   &places) != 5 || !places)
 		return false;
 	event->callback = callback;
 	event->returned = !callback;
-	return event->depth < MAX_FRAMES && parse_places(text + places, event);
+	text += places;
+	/* older modules don't tell, as their programs hold nothing */
+	if (sscanf(text, " locks=%hhu sockets=%hhu records=%hhu dynptrs=%hhu objects=%hhu%n",
+		   &event->held[HELD_LOCK], &event->held[HELD_SOCKET], &event->held[HELD_RECORD],
+		   &event->held[HELD_DYNPTR], &event->held[HELD_OBJECT], &held) == 5)
+		text += held;
+	places = 0;
+	sscanf(text, " places=%n", &places);
+	return event->depth < MAX_FRAMES && places && parse_places(text + places, event);
 }
 
 static bool parse_callback(const char *text, struct throw_event *event)

@@ -10,6 +10,9 @@
 
 #define MAX_FRAMES 8
 
+/* What a program can hold, in the order of the event's fields */
+enum held_kind { HELD_LOCK, HELD_SOCKET, HELD_RECORD, HELD_DYNPTR, HELD_OBJECT, HELD_KINDS };
+
 /**
  * struct place - a return address in a program
  * @func: number of the function
@@ -36,6 +39,7 @@ struct throw_event {
 	bool returned;
 	long long ret;
 	__u64 key;
+	__u8 held[HELD_KINDS];
 	struct place places[MAX_FRAMES];
 };
 

@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#ifndef _BPF_EXCEPTIONS_RELEASE_H
+#define _BPF_EXCEPTIONS_RELEASE_H
+
+#include "unwind.h"
+
+#ifdef BPF_UNWIND_RELEASES
+void bpf_exceptions_release(const struct throw_frame *at, const unsigned long *scratch,
+			    struct bpf_unwind_cleanup *cleanup);
+void bpf_exceptions_count_held(const struct throw_frame *at, const unsigned long *scratch,
+			       const struct bpf_unwind_cleanup *cleanup, struct trail *trail);
+#else
+/* A kernel whose series ends before programs may hold things where they throw */
+struct bpf_unwind_cleanup;
+
+static inline struct bpf_unwind_cleanup *bpf_unwind_cleanup(const struct bpf_unwind_table *table)
+{
+	return NULL;
+}
+
+static inline void bpf_exceptions_release(const struct throw_frame *at,
+					  const unsigned long *scratch,
+					  struct bpf_unwind_cleanup *cleanup)
+{
+}
+
+static inline void bpf_exceptions_count_held(const struct throw_frame *at,
+					     const unsigned long *scratch,
+					     const struct bpf_unwind_cleanup *cleanup,
+					     struct trail *trail)
+{
+}
+#endif
+
+#endif /* _BPF_EXCEPTIONS_RELEASE_H */
