@@ -8,16 +8,19 @@
 #include <bpf/btf.h>
 #include "builder.h"
 
+/* Index of a module's BTF in fd_array is what instructions have in off; 0 means vmlinux */
 static const struct {
-	const char *module, *name;
+	int module;
+	const char *name;
 } kfuncs[KFUNCS] = {
-	[KFUNC_THROW] = { "bpf_exceptions", "bpf_throw" },
-	[KFUNC_SET_CALLBACK] = { "bpf_exceptions", "bpf_set_exception_callback" },
-	[KFUNC_NEST] = { "bpf_exceptions_test", "bpf_test_nest" },
+	[KFUNC_THROW] = { 1, "bpf_throw" },
+	[KFUNC_SET_CALLBACK] = { 1, "bpf_set_exception_callback" },
+	[KFUNC_NEST] = { 2, "bpf_test_nest" },
+	[KFUNC_ACQUIRE] = { 0, "bpf_kfunc_call_test_acquire" },
+	[KFUNC_RELEASE] = { 0, "bpf_kfunc_call_test_release" },
 };
 
 static int kfunc_ids[KFUNCS];
-/* An instruction's off is the index of the module's BTF in here; 0 means vmlinux */
 static int fd_array[3];
 
 static void die(const char *what, const char *name)
@@ -49,21 +52,20 @@ static struct btf *module_btf(const char *name, struct btf *vmlinux, int *fd)
 
 static void find_kfuncs(void)
 {
-	struct btf *vmlinux, *btf[2] = {};
+	struct btf *btf[3] = {};
 
 	if (fd_array[1])
 		return;
-	vmlinux = btf__load_vmlinux_btf();
-	btf[0] = module_btf("bpf_exceptions", vmlinux, &fd_array[1]);
-	if (!btf[0])
+	btf[0] = btf__load_vmlinux_btf();
+	btf[1] = module_btf("bpf_exceptions", btf[0], &fd_array[1]);
+	if (!btf[1])
 		die("module isn't loaded, or has no BTF", "bpf_exceptions");
-	btf[1] = module_btf("bpf_exceptions_test", vmlinux, &fd_array[2]);
+	btf[2] = module_btf("bpf_exceptions_test", btf[0], &fd_array[2]);
 	for (int i = 0; i < KFUNCS; i++)
-		kfunc_ids[i] = btf[i == KFUNC_NEST] ?
-			btf__find_by_name_kind(btf[i == KFUNC_NEST], kfuncs[i].name, BTF_KIND_FUNC) : 0;
-	btf__free(btf[1]);
-	btf__free(btf[0]);
-	btf__free(vmlinux);
+		kfunc_ids[i] = btf[kfuncs[i].module] ?
+			btf__find_by_name_kind(btf[kfuncs[i].module], kfuncs[i].name, BTF_KIND_FUNC) : 0;
+	for (int i = 2; i >= 0; i--)
+		btf__free(btf[i]);
 }
 
 void builder_forget(void)
@@ -131,8 +133,8 @@ void builder_call_kfunc(struct builder *b, enum kfunc kfunc)
 {
 	if (kfunc_ids[kfunc] <= 0)
 		die("no such kfunc, is its module loaded?", kfuncs[kfunc].name);
-	builder_emit(b, INSN(BPF_JMP | BPF_CALL, 0, BPF_PSEUDO_KFUNC_CALL,
-			     kfunc == KFUNC_NEST ? 2 : 1, kfunc_ids[kfunc]));
+	builder_emit(b, INSN(BPF_JMP | BPF_CALL, 0, BPF_PSEUDO_KFUNC_CALL, kfuncs[kfunc].module,
+			     kfunc_ids[kfunc]));
 }
 
 /* BTF that names each function and its arguments: 64-bit integers, or the context */

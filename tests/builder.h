@@ -22,7 +22,8 @@ struct bpf_prog_load_opts;
 #define CALL_HELPER(ID)		INSN(BPF_JMP | BPF_CALL, 0, 0, 0, ID)
 #define EXIT()			INSN(BPF_JMP | BPF_EXIT, 0, 0, 0, 0)
 
-enum kfunc { KFUNC_THROW, KFUNC_SET_CALLBACK, KFUNC_NEST, KFUNCS };
+/* The last two are the kernel's own, for tests; its object is reference-counted */
+enum kfunc { KFUNC_THROW, KFUNC_SET_CALLBACK, KFUNC_NEST, KFUNC_ACQUIRE, KFUNC_RELEASE, KFUNCS };
 
 #define MAX_INSNS 8192
 #define MAX_FUNCS 256	/* BPF's own limit */

@@ -21,6 +21,8 @@
 #include <bpf/bpf.h>
 #include <bpf/btf.h>
 #include <bpf/libbpf.h>
+#include "fdinfo.h"
+#include "held.h"
 
 #define MAX_TAGS 16
 #define LOG_SIZE (16 << 20)
@@ -31,7 +33,7 @@ struct list {
 };
 
 struct test {
-	const char *file, *prog, *desc, *returns, *repeat, *on, *denied, *flag, *bare_returns;
+	const char *file, *prog, *desc, *returns, *repeat, *on, *denied, *flag, *bare_returns, *releases, *every_state;
 	struct list bare_refused, refused, input, expect, tail_call, with, with_refused, sysctl;
 };
 
@@ -43,7 +45,7 @@ static const struct tag {
 } tags[] = {
 #define ONE(field) { #field "=", offsetof(struct test, field), false }
 #define MANY(field) { #field "=", offsetof(struct test, field), true }
-	ONE(desc), ONE(returns), ONE(repeat), ONE(on), ONE(denied), ONE(flag), ONE(bare_returns),
+	ONE(desc), ONE(returns), ONE(repeat), ONE(on), ONE(denied), ONE(flag), ONE(bare_returns), ONE(releases), ONE(every_state),
 	MANY(bare_refused),
 	MANY(refused), MANY(input), MANY(expect), MANY(tail_call), MANY(with),
 	MANY(with_refused), MANY(sysctl),
@@ -196,7 +198,7 @@ static bool named(const struct test *test, const char *prog)
 {
 	const char *target;
 
-	if (!strcmp(test->prog, prog))
+	if (!strcmp(test->prog, prog) || (test->releases && !strcmp(prog, "probe_object")))
 		return true;
 	for (int i = 0; i < test->tail_call.cnt; i++) {
 		target = strrchr(test->tail_call.item[i], ':');
@@ -247,6 +249,9 @@ static struct bpf_object *load_test(const struct test *test)
 		return NULL;
 	bpf_object__for_each_program(prog, obj)
 		want_program(prog, named(test, bpf_program__name(prog)));
+	prog = bpf_object__find_program_by_name(obj, test->prog);
+	if (test->every_state)
+		bpf_program__set_flags(prog, bpf_program__flags(prog) | BPF_F_TEST_STATE_FREQ);
 	if ((!test->flag || set_flag(obj, test->flag)) && !bpf_object__load(obj))
 		return obj;
 	bpf_object__close(obj);
@@ -331,8 +336,73 @@ static bool call_getpgid(const struct test *test)
 	return allowed || fail("getpgid: %m");
 }
 
+/* What programs have been left holding. A leaked lock isn't told: the next to take it hangs. */
+struct left {
+	int sockets, objects;
+	long records;
+};
+
+static bool count_held(struct bpf_object *obj, struct left *left)
+{
+	struct bpf_program *probe = bpf_object__find_program_by_name(obj, "probe_object");
+	char packet[64] = {};
+	LIBBPF_OPTS(bpf_test_run_opts, opts, .data_in = packet, .data_size_in = sizeof(packet));
+	struct bpf_map *map;
+	long records;
+
+	*left = (struct left){ .sockets = held_sockets() };
+	if (left->sockets < 0)
+		return fail("cannot count references to the socket: %m");
+	if (!probe || bpf_prog_test_run_opts(bpf_program__fd(probe), &opts) || (int)opts.retval < 0)
+		return fail("cannot count who has the object");
+	left->objects = opts.retval;
+	bpf_object__for_each_map(map, obj) {
+		if (bpf_map__type(map) != BPF_MAP_TYPE_RINGBUF)
+			continue;
+		records = held_records(bpf_map__fd(map));
+		if (records < 0)
+			return fail("cannot look into the ring buffer: %m");
+		left->records += records;
+	}
+	return true;
+}
+
+static bool prepare_held(struct bpf_object *obj, struct left *left)
+{
+	struct btf_var_secinfo where;
+	struct bpf_map *map = find_var(obj, "tuple", 5, &where);
+	static char data[1 << 16];
+	int zero = 0;
+
+	if (!map || bpf_map__value_size(map) > sizeof(data) ||
+	    bpf_map_lookup_elem(bpf_map__fd(map), &zero, data))
+		return fail("no variable \"tuple\"");
+	if (held_connect((struct bpf_sock_tuple *)(data + where.offset)) ||
+	    bpf_map_update_elem(bpf_map__fd(map), &zero, data, 0))
+		return fail("cannot have a socket: %m");
+	return count_held(obj, left);
+}
+
+static bool check_held(const struct test *test, struct bpf_object *obj, int prog_fd,
+		       const struct left *before)
+{
+	long long released = fdinfo_value(prog_fd, "released");
+	long long want = atoll(test->releases) * (test->repeat ? atoi(test->repeat) : 1);
+	struct left after;
+
+	if (!count_held(obj, &after))
+		return false;
+	if (after.sockets != before->sockets || after.objects != before->objects || after.records)
+		return fail("left: %d sockets, %d objects, %ld bytes of records",
+			    after.sockets - before->sockets, after.objects - before->objects,
+			    after.records);
+	return released == want || (!want && released < 0) ||
+	       fail("%lld things were released, expected %lld", released, want);
+}
+
 static bool run_loaded(const struct test *test, struct bpf_object *objs[])
 {
+	struct left before;
 	struct bpf_link *links[MAX_TAGS + 1] = {}, *own = NULL;
 	struct bpf_program *prog = bpf_object__find_program_by_name(objs[0], test->prog);
 	enum bpf_prog_type type = bpf_program__type(prog);
@@ -353,6 +423,8 @@ static bool run_loaded(const struct test *test, struct bpf_object *objs[])
 	}
 	for (i = 0; ok && i < test->input.cnt; i++)
 		ok = variable(objs[0], test->input.item[i], true);
+	if (ok && test->releases)
+		ok = prepare_held(objs[0], &before);
 	if (ok && (type == BPF_PROG_TYPE_TRACING || type == BPF_PROG_TYPE_LSM)) {
 		own = bpf_program__attach(prog);
 		ok = own || fail("attach: %m");
@@ -363,6 +435,8 @@ static bool run_loaded(const struct test *test, struct bpf_object *objs[])
 		ok = run_prog(test, prog);
 	for (i = 0; ok && i < test->expect.cnt; i++)
 		ok = variable(objs[0], test->expect.item[i], false);
+	if (ok && test->releases)
+		ok = check_held(test, objs[0], bpf_program__fd(prog), &before);
 out:
 	bpf_link__destroy(own);
 	for (i = 0; i < MAX_TAGS; i++)

@@ -293,20 +293,6 @@ __subprog void throw_if(__u64 x)
 		bpf_throw(x);
 }
 
-SEC("tc") __test("the same throw with and without a reference: the second path is looked at")
-__refused("Unreleased reference")
-int prune_ref(struct __sk_buff *ctx)
-{
-	void *mem = NULL;
-
-	if (ctx->mark)
-		mem = bpf_ringbuf_reserve(&ringbuf, 8, 0);
-	throw_if(throws);
-	if (mem)
-		bpf_ringbuf_discard(mem, 0);
-	return 0;
-}
-
 __asm_subprog int clobbers_r6_and_tail_calls(void)
 {
 	asm volatile("r6 = 5; r2 = %[jmp_table] ll; r3 = 0; call %[bpf_tail_call]; r0 = 0;"

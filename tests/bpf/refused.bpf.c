@@ -77,47 +77,6 @@ __subprog int cb_other(__u64 cookie)
 
 /* --- references and locks ------------------------------------------------------ */
 
-#define HOLDING(name, desc, stmt)						\
-SEC("tc") __test(desc) __refused("Unreleased reference")			\
-int name(struct __sk_buff *ctx)							\
-{										\
-	void *mem = bpf_ringbuf_reserve(&ringbuf, 8, 0);			\
-										\
-	if (!mem)								\
-		return 0;							\
-	stmt;									\
-	bpf_ringbuf_discard(mem, 0);						\
-	return 0;								\
-}
-
-HOLDING(ref_main, "throw in main with a reference", if (throws) bpf_throw(1))
-HOLDING(ref_caller, "throw in a static subprogram, its caller has a reference", static_throw())
-HOLDING(ref_global, "caller with a reference calls a global function that may throw",
-	global_throw(1))
-HOLDING(ref_global_static, "... that may throw through a static one", global_static_throw(1))
-HOLDING(ref_global_global, "... that may throw through a global one",
-	global_global_throw(1))
-HOLDING(ref_static_global, "... through a static one below which a global one may throw",
-	static_global_global_throw(1))
-
-__subprog int ref_then_throw(void)
-{
-	void *mem = bpf_ringbuf_reserve(&ringbuf, 8, 0);
-
-	if (!mem)
-		return 0;
-	if (throws)
-		bpf_throw(1);
-	bpf_ringbuf_discard(mem, 0);
-	return 0;
-}
-
-SEC("tc") __test("throw in a subprogram that has a reference") __refused("Unreleased reference")
-int ref_subprog(struct __sk_buff *ctx)
-{
-	return ref_then_throw();
-}
-
 SEC("tc") __test("a reference held across a global function that can't throw") __returns(3)
 int ref_global_no_throw(struct __sk_buff *ctx)
 {
@@ -147,7 +106,6 @@ int name(struct __sk_buff *ctx)							\
 	return 0;								\
 }
 
-LOCKED(lock_main, "throw in main under a spin lock", if (v->value) bpf_throw(1))
 LOCKED(lock_caller, "throw in a static subprogram, its caller has a spin lock",
        static_throw())
 LOCKED(lock_global, "throw in a global function, its caller has a spin lock", global_throw(1))

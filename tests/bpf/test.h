@@ -26,6 +26,10 @@
 #define __denied		__tag("denied=")
 /* Run it @n times, with the same result each time */
 #define __repeat(n)		__tag("repeat=" __text(n))
+/* Each of its runs releases @n things when it throws, and none is left over afterwards. Variable
+ * "tuple" finds a socket; program "probe_object" returns how many hold the kernel's test object.
+ */
+#define __releases(n)		__tag("releases=" __text(n))
 /* Set a global variable before the run, check one after it */
 #define __input(var, value)	__tag("input=" #var "=" __text(value))
 #define __expect(var, value)	__tag("expect=" #var "=" __text(value))
@@ -42,6 +46,8 @@
 /* What to expect instead with runner -b, while the module isn't loaded */
 #define __bare_returns(value)	__tag("bare_returns=" __text(value))
 #define __bare_refused(text)	__tag("bare_refused=" text)
+/* Have the verifier keep, and compare with, each state that it could */
+#define __every_state		__tag("every_state=")
 /* net.core.bpf_jit_harden / bpf_jit_enable while the test loads and runs */
 #define __sysctl(name, value)	__tag("sysctl=" name "=" __text(value))
 

@@ -255,3 +255,35 @@ SEC("?raw_tp/bpf_throw") int get_stackid(void *ctx)
 	vars.told = bpf_get_stackid(ctx, &stacks, BPF_F_REUSE_STACKID);
 	return 0;
 }
+
+/* --- that holds something ------------------------------------------------------------------- */
+
+struct {
+	__uint(type, BPF_MAP_TYPE_RINGBUF);
+	__uint(max_entries, 4096);
+} records SEC(".maps");
+
+__subprog int holds_one(struct xdp_md *ctx, __u64 a)
+{
+	void *record = bpf_ringbuf_reserve(&records, 8, 0);
+	int ret;
+
+	if (!record)
+		return 1;
+	ret = thrower(a);
+	bpf_ringbuf_discard(record, 0);
+	return ret;
+}
+
+SEC("xdp") int holds_two(struct xdp_md *ctx)
+{
+	void *record = bpf_ringbuf_reserve(&records, 8, 0);
+	int ret;
+
+	bpf_set_exception_callback(callback);
+	if (!record)
+		return 1;
+	ret = holds_one(ctx, vars.cookie);
+	bpf_ringbuf_discard(record, 0);
+	return ret;
+}

@@ -1058,6 +1058,28 @@ static bool json(void)
 	return ok;
 }
 
+static bool released(void)
+{
+	struct bpf_object *obj = LOAD("holds_two");
+	struct vars vars = { .cookie = 3 };
+	const char *formats[] = { NULL, "--json" }, *want[] = {
+		"\treleased: 2 ringbuf records\n\tcallback returned 6, in process context\n",
+		",\"released\":{\"locks\":0,\"sockets\":0,\"records\":2,\"dynptrs\":0,\"objects\":0}}\n",
+	};
+	bool ok = obj;
+
+	for (int i = 0; ok && i < 2; i++) {
+		pid_t pid = start_tool(ARGS("-n", "1", formats[i]));
+
+		ok = await_tool() && set_var(obj, ".bss", &vars) &&
+		     run(prog_fd(obj, "holds_two"), IN_PROCESS, 1, 6);
+		ok = !end_tool(pid, ok ? 0 : SIGTERM) && ok;
+		ok = ok && (strstr(out, want[i]) || fail("%s", out));
+	}
+	bpf_object__close(obj);
+	return ok;
+}
+
 static bool says(const char *const *args, const char *text)
 {
 	int status = run_tool(args);
@@ -1123,6 +1145,7 @@ static const struct {
 	{ counts, "counts", "bpfthrow --counts: by where they came from" },
 	{ filtered, "prog", "bpfthrow --prog: of one program only" },
 	{ json, "json", "bpfthrow --json" },
+	{ released, "released", "bpfthrow: what a throw releases, and with --json" },
 	{ list, "list", "bpfthrow --list: programs that can throw, and how often they did" },
 	{ program_gone, "gone", "bpfthrow: what the event has, if the program is gone" },
 	{ events_lost, "lost", "bpfthrow: all throws are printed or said to be lost" },
