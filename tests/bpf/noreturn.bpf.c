@@ -282,17 +282,6 @@ int prune_bound_held(struct __sk_buff *ctx)
 	return ((char *)v)[i];
 }
 
-struct {
-	__uint(type, BPF_MAP_TYPE_RINGBUF);
-	__uint(max_entries, 4096);
-} ringbuf SEC(".maps");
-
-__subprog void throw_if(__u64 x)
-{
-	if (x)
-		bpf_throw(x);
-}
-
 __asm_subprog int clobbers_r6_and_tail_calls(void)
 {
 	asm volatile("r6 = 5; r2 = %[jmp_table] ll; r3 = 0; call %[bpf_tail_call]; r0 = 0;"

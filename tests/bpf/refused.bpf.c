@@ -55,11 +55,6 @@ __global int global_global_throw(int arg)
 	return global_throw(arg) + 1;
 }
 
-__subprog int static_global_global_throw(int arg)
-{
-	return global_global_throw(arg) + 1;
-}
-
 __global int global_no_throw(int arg)
 {
 	return arg + 1;
