@@ -13,7 +13,7 @@
 
 #ifdef BPF_UNWIND_RELEASES
 
-static const struct bpf_unwind_site *find_site(const struct bpf_unwind_cleanup *cleanup, u32 ret)
+static notrace const struct bpf_unwind_site *find_site(const struct bpf_unwind_cleanup *cleanup, u32 ret)
 {
 	const struct bpf_unwind_site *site = cleanup->site;
 	u32 low = 0, high = cleanup->site_cnt, mid;
@@ -34,8 +34,8 @@ static const struct bpf_unwind_site *find_site(const struct bpf_unwind_cleanup *
  * A slot lies below the frame pointer. R6 to R9 are in @at, in the order in which prologues push
  * them, see struct throw_frame; the others were pushed before the call, R5 last.
  */
-static const unsigned long *find_place(const struct throw_frame *at, const unsigned long *scratch,
-				       u32 place)
+static __always_inline const unsigned long *
+find_place(const struct throw_frame *at, const unsigned long *scratch, u32 place)
 {
 	if (place >= BPF_UNWIND_SLOT)
 		return at->fp - (place - BPF_UNWIND_SLOT + 1);
@@ -45,7 +45,7 @@ static const unsigned long *find_place(const struct throw_frame *at, const unsig
 }
 
 /* The pointer that a throw has to release, or NULL where nothing is held */
-static unsigned long held_pointer(const struct throw_frame *at, const unsigned long *scratch,
+static __always_inline unsigned long held_pointer(const struct throw_frame *at, const unsigned long *scratch,
 				  const struct bpf_unwind_entry *entry)
 {
 	const unsigned long *place = find_place(at, scratch, entry->place);
@@ -59,7 +59,8 @@ static unsigned long held_pointer(const struct throw_frame *at, const unsigned l
  * BPF helpers and kfuncs, called as BPF programs call them: without a type that kCFI could check.
  * Those that take one argument more than the pointer take flags.
  */
-static void __nocfi release(unsigned long pointer, const struct bpf_unwind_entry *entry)
+static __always_inline void __nocfi release(unsigned long pointer,
+					    const struct bpf_unwind_entry *entry)
 {
 	u64 (*func)(u64 pointer, u64 flags) = (void *)(long)(s32)entry->release;
 
@@ -71,24 +72,55 @@ static void __nocfi release(unsigned long pointer, const struct bpf_unwind_entry
  * @at: the frame: its registers, its frame pointer, and the return address in it
  * @scratch: what was pushed before the call, from the last on, if anything was
  * @cleanup: of the program
+ * @unlocked: bpf_exceptions_unlock() has released the lock
  */
-void bpf_exceptions_release(const struct throw_frame *at, const unsigned long *scratch,
-			    struct bpf_unwind_cleanup *cleanup)
+void __nocfi notrace bpf_exceptions_release(const struct throw_frame *at, const unsigned long *scratch,
+				    struct bpf_unwind_cleanup *cleanup, bool unlocked)
 {
 	const struct bpf_unwind_site *site = find_site(cleanup, at->ip);
 	const struct bpf_unwind_entry *entry, *end;
 	unsigned long pointer;
+	u32 released = 0;
 
 	if (!site)
 		return;
 	entry = bpf_unwind_entries(cleanup) + site->first;
-	for (end = entry + site->cnt; entry < end; entry++) {
+	end = entry + site->cnt;
+	/* a lock comes first */
+	if (unlocked && entry->kind == BPF_UNWIND_LOCK)
+		entry++;
+	for (; entry < end; entry++) {
 		pointer = held_pointer(at, scratch, entry);
 		if (!pointer)
 			continue;
 		release(pointer, entry);
-		atomic64_inc(&cleanup->released);
+		released++;
 	}
+	atomic64_add(released, &cleanup->released);
+}
+
+/**
+ * bpf_exceptions_unlock() - release the lock that the program holds, if it does
+ * @at: the frame that throws; no call is made under a lock
+ * @scratch: as for bpf_exceptions_release()
+ * @cleanup: of the program
+ */
+void __nocfi notrace bpf_exceptions_unlock(const struct throw_frame *at, const unsigned long *scratch,
+				   struct bpf_unwind_cleanup *cleanup)
+{
+	const struct bpf_unwind_site *site = find_site(cleanup, at->ip);
+	const struct bpf_unwind_entry *entry;
+	unsigned long pointer;
+
+	if (!site)
+		return;
+	/* it comes first */
+	entry = bpf_unwind_entries(cleanup) + site->first;
+	pointer = entry->kind == BPF_UNWIND_LOCK ? held_pointer(at, scratch, entry) : 0;
+	if (!pointer)
+		return;
+	release(pointer, entry);
+	atomic64_inc(&cleanup->released);
 }
 
 /**

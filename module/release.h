@@ -6,12 +6,18 @@
 
 #ifdef BPF_UNWIND_RELEASES
 void bpf_exceptions_release(const struct throw_frame *at, const unsigned long *scratch,
-			    struct bpf_unwind_cleanup *cleanup);
+			    struct bpf_unwind_cleanup *cleanup, bool unlocked);
+void bpf_exceptions_unlock(const struct throw_frame *at, const unsigned long *scratch,
+			   struct bpf_unwind_cleanup *cleanup);
 void bpf_exceptions_count_held(const struct throw_frame *at, const unsigned long *scratch,
 			       const struct bpf_unwind_cleanup *cleanup, struct trail *trail);
 #else
 /* A kernel whose series ends before programs may hold things where they throw */
-struct bpf_unwind_cleanup;
+#define BPF_UNWIND_HOLDS 0
+
+struct bpf_unwind_cleanup {
+	u8 thrower;
+};
 
 static inline struct bpf_unwind_cleanup *bpf_unwind_cleanup(const struct bpf_unwind_table *table)
 {
@@ -20,7 +26,13 @@ static inline struct bpf_unwind_cleanup *bpf_unwind_cleanup(const struct bpf_unw
 
 static inline void bpf_exceptions_release(const struct throw_frame *at,
 					  const unsigned long *scratch,
-					  struct bpf_unwind_cleanup *cleanup)
+					  struct bpf_unwind_cleanup *cleanup, bool unlocked)
+{
+}
+
+static inline void bpf_exceptions_unlock(const struct throw_frame *at,
+					 const unsigned long *scratch,
+					 struct bpf_unwind_cleanup *cleanup)
 {
 }
 

@@ -24,7 +24,7 @@ static bool returns_into(const struct bpf_unwind_frame *frame, u32 ret)
 }
 
 /* The main program comes first, the others are sorted by address */
-static noinline struct bpf_unwind_frame *
+static noinline notrace struct bpf_unwind_frame *
 search_frame(struct bpf_unwind_table *table, u32 ret)
 {
 	u32 low = 1, high = table->cnt, mid;
@@ -156,39 +156,52 @@ find_caller(struct throw_frame *throw, struct bpf_unwind_table *table, u8 *hint)
 
 /*
  * The walk through a program that may hold things: what a frame holds is released before it is
- * left. For that its registers have to be there, which the other walk doesn't care for.
+ * left. That takes the frame's registers, which the other walk doesn't always restore. Until the lock
+ * is released no program may run that could take it, hence notrace; @unlocked if that has happened.
  */
-static noinline void walk_and_release(struct throw_frame *throw, struct bpf_unwind_table *table,
-				      struct bpf_unwind_cleanup *cleanup)
+static noinline notrace void walk_and_release(struct throw_frame *throw,
+					      struct bpf_unwind_table *table,
+					      struct bpf_unwind_cleanup *cleanup, bool unlocked)
 {
 	const unsigned long *scratch = (unsigned long *)(throw + 1);
+	unsigned long *fp = throw->fp, ip = throw->ip;
 	struct bpf_unwind_frame *frame, *caller;
 
-	frame = search_frame(table, throw->ip);
-	BUG_ON(!frame);
+	frame = hinted_frame(table, READ_ONCE(cleanup->thrower));
+	if (unlikely(!returns_into(frame, ip))) {
+		frame = search_frame(table, ip);
+		BUG_ON(!frame);
+		WRITE_ONCE(cleanup->thrower, frame - table->frame);
+	}
 	for (;;) {
-		bpf_exceptions_release(throw, scratch, cleanup);
-		pop_all(throw, throw->fp, frame);
+		if (frame->flags & BPF_UNWIND_HOLDS) {
+			throw->fp = fp;
+			throw->ip = ip;
+			bpf_exceptions_release(throw, scratch, cleanup, unlocked);
+		}
+		pop_all(throw, fp, frame);
 		if (frame == table->frame)
 			break;
-		scratch = throw->fp + 2;
+		scratch = fp + 2;
+		ip = fp[1];
 		caller = hinted_frame(table, READ_ONCE(frame->caller));
-		if (likely(returns_into(caller, throw->fp[1]))) {
-			throw->ip = throw->fp[1];
-		} else {
-			unsigned long *fp = throw->fp;
-
+		if (unlikely(!returns_into(caller, ip))) {
+			throw->fp = fp;
 			caller = find_caller(throw, table, &frame->caller);
+			ip = throw->ip;
 			/* above the trampoline's two return addresses */
 			if (throw->fp != fp)
 				scratch = throw->fp + 3;
+			fp = throw->fp;
 		}
-		throw->fp = (unsigned long *)throw->fp[0];
+		fp = (unsigned long *)fp[0];
 		frame = caller;
 	}
+	throw->fp = fp;
 }
 
-static __always_inline void walk(struct throw_frame *throw, struct bpf_unwind_table *table)
+static __always_inline void walk(struct throw_frame *throw, struct bpf_unwind_table *table,
+				 bool unlocked)
 {
 	struct bpf_unwind_frame *frame, *caller;
 	unsigned long *fp = throw->fp;
@@ -199,7 +212,7 @@ static __always_inline void walk(struct throw_frame *throw, struct bpf_unwind_ta
 
 		/* there the hint is always wrong */
 		if (cleanup)
-			return walk_and_release(throw, table, cleanup);
+			return walk_and_release(throw, table, cleanup, unlocked);
 		frame = find_thrower(throw, table);
 	}
 	for (;;) {
@@ -225,13 +238,18 @@ static __always_inline struct landing landing_of(const struct bpf_unwind_table *
 
 /*
  * Somebody listens. The throw is reported before anything is undone: a stack trace that is taken
- * there begins at the frame that @throw is part of, and trampolines still hold their images.
+ * there begins at the frame that @throw is part of, and trampolines still hold their images. Only a
+ * lock is released first: a program on the event may take it.
  */
-static noinline struct landing unwind_reported(struct throw_frame *throw,
-					       struct bpf_unwind_table *table)
+static noinline notrace struct landing unwind_reported(struct throw_frame *throw,
+						       struct bpf_unwind_table *table)
 {
+	struct bpf_unwind_cleanup *cleanup = bpf_unwind_cleanup(table);
+
+	if (cleanup)
+		bpf_exceptions_unlock(throw, (unsigned long *)(throw + 1), cleanup);
 	bpf_exceptions_report(throw, table);
-	walk(throw, table);
+	walk(throw, table, true);
 	if (has_callback(table) && bpf_exceptions_reports_callbacks())
 		return (struct landing){ .ret = (unsigned long)table,
 					 .exception_cb = (unsigned long)bpf_exceptions_callback };
@@ -246,13 +264,13 @@ static noinline struct landing unwind_reported(struct throw_frame *throw,
  * Context: any, NMI included. Takes no locks.
  * Return: what to land with.
  */
-struct landing bpf_exceptions_unwind(struct throw_frame *throw,
-				     struct bpf_unwind_table *table)
+struct landing notrace bpf_exceptions_unwind(struct throw_frame *throw,
+					     struct bpf_unwind_table *table)
 {
 	atomic64_inc(&table->throws);
 	if (static_branch_unlikely(&bpf_exceptions_listened))
 		return unwind_reported(throw, table);
-	walk(throw, table);
+	walk(throw, table, false);
 	return landing_of(table);
 }
 
