@@ -36,6 +36,7 @@
 
 static int device;
 static const char *object;
+static char log_buf[1 << 20];
 
 static bool fail(const char *fmt, ...)
 {
@@ -47,6 +48,16 @@ static bool fail(const char *fmt, ...)
 	printf("\n");
 	va_end(args);
 	return false;
+}
+
+/* What the verifier said last */
+static const char *last_said(void)
+{
+	size_t len = strlen(log_buf), most = 300;
+
+	for (char *line = log_buf; (line = strchr(line, '\n')); )
+		*line = ' ';
+	return log_buf + (len > most ? len - most : 0);
 }
 
 /* --- programs that are loaded --------------------------------------------------------------- */
@@ -104,6 +115,7 @@ static struct bpf_object *open_one(const char *name, const struct loaded *with)
 		return NULL;
 	bpf_object__for_each_program(prog, obj)
 		bpf_program__set_autoload(prog, !strcmp(bpf_program__name(prog), name));
+	bpf_program__set_log_buf(bpf_object__find_program_by_name(obj, name), log_buf, sizeof(log_buf));
 	map = bpf_object__find_map_by_name(obj, ".bss.state");
 	if (with && bpf_map__reuse_fd(map, bpf_object__find_map_fd_by_name(with->obj, ".bss.state"))) {
 		bpf_object__close(obj);
@@ -116,7 +128,7 @@ static bool load(struct loaded *l, const char *name)
 {
 	*l = (struct loaded){ .obj = open_one(name, NULL), .drains = !strcmp(name, "drain") };
 	if (!l->obj || bpf_object__load(l->obj))
-		return fail("%s did not load: %s", name, strerror(errno));
+		return fail("%s did not load: %s; %s", name, strerror(errno), last_said());
 	l->fd = bpf_program__fd(bpf_object__find_program_by_name(l->obj, name));
 	l->state = mmap(NULL, sizeof(*l->state), PROT_READ | PROT_WRITE, MAP_SHARED,
 			bpf_object__find_map_fd_by_name(l->obj, ".bss.state"), 0);
@@ -137,7 +149,8 @@ static bool watch(struct loaded *l, const char *watcher, bool in_kernel, const c
 	if (!prog || bpf_program__set_attach_target(prog, in_kernel ? 0 : l->fd, func) ||
 	    bpf_object__load(obj)) {
 		bpf_object__close(obj);
-		return fail("%s on %s() did not load: %s", watcher, func, strerror(errno));
+		return fail("%s on %s() did not load: %s; %s", watcher, func, strerror(errno),
+			    last_said());
 	}
 	l->watchers[i] = obj;
 	l->links[i] = bpf_program__attach(prog);
