@@ -23,6 +23,7 @@ BPF_CFLAGS = -O2 -g -Wall -Wextra -Wno-unused-parameter -target bpf -mcpu=v2 \
 
 bpf_objects := $(patsubst tests/bpf/%.bpf.c,$(BUILD)/tests/%.bpf.o,$(wildcard tests/bpf/*.bpf.c)) \
 	$(patsubst %,$(BUILD)/tests/%19.bpf.o,ordinary release)
+callbacks_object := $(BUILD)/tests/callbacks.bpf.o
 types_objects := $(patsubst tests/types/%.bpf.c,$(BUILD)/tests/%.bpf.o,$(wildcard tests/types/*.bpf.c))
 bench_objects := $(patsubst tests/bench/%.bpf.c,$(BUILD)/bench/%.bpf.o,$(wildcard tests/bench/*.bpf.c)) \
 	$(addprefix $(BUILD)/bench/,mainline.bpf.o errcode.bpf.o)
@@ -31,7 +32,7 @@ assert_objects := $(patsubst %,$(BUILD)/tests/cases_%.bpf.o,u8 s8 u16 s16 u32 s3
 bench_programs := $(addprefix $(BUILD)/bench/,bench prologue corpus)
 trace_objects := $(patsubst %,$(BUILD)/tests/%.bpf.o,trace lines14 lines19 lines14-sites lines19-sites) \
 	$(foreach seed,1 2 3 6,$(patsubst %,$(BUILD)/tests/many$(seed)-%.bpf.o,14 19 14-sites 19-sites))
-programs := $(addprefix $(BUILD)/tests/,runner canary special release types life live stress trace fuzz ordinary)
+programs := $(addprefix $(BUILD)/tests/,runner canary special release callbacks types life live stress trace fuzz ordinary)
 sample_objects := $(patsubst bpf/samples/%.bpf.c,$(BUILD)/samples/%.bpf.o,$(wildcard bpf/samples/*.bpf.c))
 samples := $(BUILD)/samples/samples $(sample_objects)
 tool := $(BUILD)/tools/bpfthrow
@@ -151,7 +152,7 @@ lint: setup ## check the sources with checkpatch, sparse, kernel-doc, shellcheck
 	@scripts/lint
 
 tests: $(programs) $(tool) $(samples) ## build the test programs without running them
-tests: $(bpf_objects) $(assert_objects) $(trace_objects) $(types_objects)
+tests: $(bpf_objects) $(assert_objects) $(trace_objects) $(types_objects) $(callbacks_object)
 
 bench: setup ## measure what exceptions cost, compared with mainline and with error codes
 	@scripts/bench $(if $(RECORD),--record)
@@ -202,6 +203,9 @@ $(types_objects): $(BUILD)/tests/%.bpf.o: tests/types/%.bpf.c tests/types/types.
 $(BUILD)/tests/ordinary19.bpf.o $(BUILD)/tests/release19.bpf.o: $(BUILD)/tests/%19.bpf.o: tests/bpf/%.bpf.c \
 		tests/bpf/test.h bpf/bpf_exceptions.h | $(BUILD)/tests
 	clang-19 $(BPF_CFLAGS) -c $< -o $@
+
+$(callbacks_object): tests/callbacks/callbacks.bpf.c tests/callbacks/told.h bpf/bpf_exceptions.h | $(BUILD)/tests
+	$(CLANG) $(BPF_CFLAGS) -c $< -o $@
 
 $(BUILD)/tests/trace.bpf.o: tests/trace/trace.bpf.c tests/bpf/test.h bpf/bpf_exceptions.h | $(BUILD)/tests
 	$(CLANG) $(BPF_CFLAGS) -c $< -o $@
@@ -263,6 +267,9 @@ $(BUILD)/tests/stress: $(wildcard tests/stress/*.[ch]) tests/builder.c tests/bui
 	$(link)
 
 $(BUILD)/tests/ordinary: tests/ordinary/ordinary.c tests/ordinary/ordinary.h tests/fdinfo.h | $(BUILD)/tests
+	$(link)
+
+$(BUILD)/tests/callbacks: $(addprefix tests/,callbacks/callbacks.c callbacks/told.h fdinfo.h kmod/test.h) | $(BUILD)/tests
 	$(link)
 
 $(BUILD)/tests/types: $(filter-out %.bpf.c %.bpf.h,$(wildcard tests/types/*.[ch])) | $(BUILD)/tests

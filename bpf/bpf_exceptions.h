@@ -76,11 +76,16 @@
  * and a program that replaces a global function (freplace) are programs of their
  * own: a throw ends them, and their caller goes on with their return value.
  *
+ * In a helper's callback, or below it, the helper stops and returns first:
+ * bpf_loop(), bpf_for_each_map_elem(), bpf_user_ringbuf_drain(), bpf_find_vma().
+ * In a timer's callback the throw ends that callback alone; no exception callback
+ * runs, and the timer can be started again.
+ *
  * The verifier treats the call as an exit of the program. It refuses the call
  * while this frame or one further up holds a reference ("Unreleased reference")
- * or a lock; in a helper's callback, in the exception callback and in what they
- * call ("cannot be called from callback"); and in a program without an exception
- * callback, if the program may not return 0.
+ * or a lock; in the exception callback and in what it calls ("cannot be called
+ * from callback"); and in a program without an exception callback, if the program
+ * may not return 0.
  *
  * Context: any that the program type runs in: process, softirq, hardirq, NMI, and
  *	    sleepable programs. Does not allocate, lock or sleep.

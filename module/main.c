@@ -9,6 +9,7 @@
 #include <linux/btf.h>
 #include <linux/btf_ids.h>
 #include <linux/module.h>
+#include "pending.h"
 #include "report.h"
 #include "unwind.h"
 
@@ -17,8 +18,14 @@
  * disabled, the verifier doesn't know those. It would take bpf_throw() for a function that
  * returns, except that it refuses a kfunc that acquires something and returns no pointer.
  */
+#ifdef KF_RESUMES
+#define THROW_FLAGS (KF_NORETURN | KF_ACQUIRE | KF_RESUMES)
+#else
+#define THROW_FLAGS (KF_NORETURN | KF_ACQUIRE)
+#endif
+
 BTF_SET8_START(exception_kfuncs)
-BTF_ID_FLAGS(func, bpf_throw, KF_NORETURN | KF_ACQUIRE)
+BTF_ID_FLAGS(func, bpf_throw, THROW_FLAGS)
 BTF_ID_FLAGS(func, bpf_set_exception_callback, KF_EXCEPTION_CB | KF_ACQUIRE)
 BTF_SET8_END(exception_kfuncs)
 
@@ -30,7 +37,7 @@ static struct btf_kfunc_id_set exception_kfunc_set = {
 #ifdef KF_RET_COOKIE
 /* The same, with the parameter return_cookie */
 BTF_SET8_START(exception_kfuncs_ret_cookie)
-BTF_ID_FLAGS(func, bpf_throw, KF_NORETURN | KF_ACQUIRE | KF_RET_COOKIE)
+BTF_ID_FLAGS(func, bpf_throw, THROW_FLAGS | KF_RET_COOKIE)
 BTF_ID_FLAGS(func, bpf_set_exception_callback, KF_EXCEPTION_CB | KF_ACQUIRE)
 BTF_SET8_END(exception_kfuncs_ret_cookie)
 
@@ -105,27 +112,32 @@ static int __init bpf_exceptions_init(void)
 	int i, err;
 
 	bpf_exceptions_report_init();
-	err = check_kernel();
+	err = check_kernel() ?: bpf_exceptions_pending_init();
 #ifdef KF_RET_COOKIE
 	if (return_cookie)
 		exception_kfunc_set.set = &exception_kfuncs_ret_cookie;
 #endif
+	if (err)
+		return err;
 	for (i = 0; !err && i < ARRAY_SIZE(prog_types); i++) {
 		err = register_btf_kfunc_id_set(prog_types[i].type, &exception_kfunc_set);
 		if (err)
 			pr_err("cannot register kfuncs for %s programs: %d\n",
 			       prog_types[i].name, err);
 	}
-	if (err)
+	if (err) {
+		bpf_exceptions_pending_exit();
 		return err;
+	}
 
 	pr_info("registered bpf_throw and bpf_set_exception_callback for " FOR_TYPES "\n");
 	return 0;
 }
 
-/* Loaded programs hold the module, and its BTF goes with it: there is nothing to unregister */
+/* Loaded programs hold the module, and its BTF goes with it */
 static void __exit bpf_exceptions_exit(void)
 {
+	bpf_exceptions_pending_exit();
 }
 
 module_init(bpf_exceptions_init);

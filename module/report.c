@@ -53,6 +53,50 @@ static u64 key_of(const unsigned long *landing)
 	return siphash_2u64((unsigned long)landing, smp_processor_id(), &secret);
 }
 
+/* The key of a throw that has gone through helpers, which comes to land elsewhere */
+struct kept_key {
+	const unsigned long *landing;
+	u64 key;
+};
+
+static DEFINE_PER_CPU(struct kept_key [4], kept_keys);
+
+/**
+ * bpf_exceptions_keep_key() - have both events of a throw the same key
+ * @key: what bpf_exceptions_report() returned, or 0
+ * @landing: where it lands after all, for bpf_exceptions_call_callback()
+ *
+ * What comes in between in another task, in the same context, can take that one's place. Then the
+ * two events aren't known to belong together.
+ */
+void bpf_exceptions_keep_key(u64 key, const unsigned long *landing)
+{
+	struct kept_key *kept;
+
+	if (!key || !trace_bpf_exception_callback_enabled())
+		return;
+	preempt_disable_notrace();
+	kept = this_cpu_ptr(&kept_keys[interrupt_context_level()]);
+	kept->landing = landing;
+	kept->key = key;
+	preempt_enable_notrace();
+}
+
+static u64 take_key(const unsigned long *landing)
+{
+	struct kept_key *kept;
+	u64 key = 0;
+
+	preempt_disable_notrace();
+	kept = this_cpu_ptr(&kept_keys[interrupt_context_level()]);
+	if (kept->landing == landing) {
+		key = kept->key;
+		kept->landing = NULL;
+	}
+	preempt_enable_notrace();
+	return key ?: key_of(landing);
+}
+
 /* How deeply events are nested on each processor, in process, softirq, hardirq and NMI context */
 static DEFINE_PER_CPU(u8 [4], reporting);
 
@@ -79,19 +123,24 @@ static void end_event(void)
  * @table: of the program that throws
  *
  * Context: any, NMI included.
+ * Return: its key, or 0 where none was sent
  */
-void bpf_exceptions_report(const struct throw_frame *throw, struct bpf_unwind_table *table)
+u64 bpf_exceptions_report(const struct throw_frame *throw, struct bpf_unwind_table *table)
 {
 	struct trail trail;
+	u64 key = 0;
 
 	if (!trace_bpf_throw_enabled())
-		return;
+		return 0;
 	if (begin_event()) {
 		bpf_exceptions_follow(throw, table, &trail);
-		trace_bpf_throw(table->aux, throw->cookie, &trail, has_callback(table),
-				returns_cookie(table) ? throw->cookie : 0, key_of(trail.landing));
+		key = key_of(trail.landing);
+		trace_bpf_throw(table->aux, throw->cookie, &trail,
+				has_callback(table) && !trail.ends_timer,
+				returns_cookie(table) && !trail.ends_timer ? throw->cookie : 0, key);
 	}
 	end_event();
+	return key;
 }
 
 /**
@@ -121,10 +170,10 @@ u64 __nocfi bpf_exceptions_call_callback(u64 cookie, struct bpf_unwind_table *ta
 					 const unsigned long *landing)
 {
 	u64 (*exception_cb)(u64 cookie) = (void *)(long)(s32)table->exception_cb;
-	u64 ret = exception_cb(cookie);
+	u64 key = take_key(landing), ret = exception_cb(cookie);
 
 	if (begin_event())
-		trace_bpf_exception_callback(table->aux, cookie, ret, key_of(landing));
+		trace_bpf_exception_callback(table->aux, cookie, ret, key);
 	end_event();
 	return ret;
 }

@@ -15,7 +15,8 @@ int bpf_exceptions_listen(void);
 void bpf_exceptions_unlisten(void);
 
 void bpf_exceptions_report_init(void);
-void bpf_exceptions_report(const struct throw_frame *throw, struct bpf_unwind_table *table);
+u64 bpf_exceptions_report(const struct throw_frame *throw, struct bpf_unwind_table *table);
+void bpf_exceptions_keep_key(u64 key, const unsigned long *landing);
 bool bpf_exceptions_reports_callbacks(void);
 u64 bpf_exceptions_locate(const struct bpf_prog *prog, unsigned long ip);
 

@@ -6,11 +6,12 @@
 #include <linux/bug.h>
 #include <linux/kprobes.h>
 #include <linux/objtool.h>
+#include <linux/stringify.h>
 #include <asm/asm.h>
 #include <asm/ibt.h>
 #include <asm/nospec-branch.h>
 #include <asm/orc_types.h>
-#include "unwind.h"
+#include "pending.h"
 
 /*
  * What the landing jumps to is an ordinary BPF function, called as one: by an indirect
@@ -32,8 +33,11 @@
  * the program has none. A program reached by a tail call and an extension (freplace) are
  * programs of their own: their throw ends them, and their caller goes on.
  *
+ * In a helper's callback it ends the program, too, once the helper has returned. In a timer's
+ * callback it ends that one alone, without an exception callback.
+ *
  * The verifier refuses it where a reference or a lock is held, by the program's function
- * or by one of its callers, and in callbacks of helpers and of exceptions.
+ * or by one of its callers, and in exception callbacks.
  *
  * Context: any in which the program may run, NMI included.
  * Return: never.
@@ -48,6 +52,38 @@ void bpf_throw(u64 cookie)
 	WARN_ONCE(1, "%s() called from C\n", __func__);
 }
 
+/* What it pushes is struct throw_frame, from its end */
+#define PUSH_FRAME			\
+	"push %rbp\n\t"			\
+	"mov %rsp, %rbp\n\t"		\
+	"push %r15\n\t"			\
+	"push %r14\n\t"			\
+	"push %r13\n\t"			\
+	"push %rbx\n\t"			\
+	"push %rdi\n\t"			\
+	"mov %rsp, %rdi\n\t"
+
+#define POP_REGISTERS			\
+	"pop %rdi\n\t"			\
+	"pop %rbx\n\t"			\
+	"pop %r13\n\t"			\
+	"pop %r14\n\t"			\
+	"pop %r15\n\t"
+
+/*
+ * The frame that is landed at, and out of it; see struct landing. objtool works out where the frame
+ * is, but can't know that the last pop takes another frame's rbp, so that is said.
+ */
+#define LAND							\
+	"pop %rbp\n\t"						\
+	UNWIND_HINT(ORC_REG_BP, 16, UNWIND_HINT_TYPE_CALL, 0)	\
+	"leave\n\t"						\
+	UNWIND_HINT(ORC_REG_SP, 8, UNWIND_HINT_TYPE_FUNC, 0)	\
+	"test %rdx, %rdx\n\t"					\
+	"jz 1f\n\t"						\
+	JMP_RDX "\n"						\
+	"1:\t" ASM_RET
+
 /*
  * Besides the cookie the JIT passes the program's unwind table, in R2 (rsi).
  *
@@ -55,43 +91,61 @@ void bpf_throw(u64 cookie)
  * here, nor have kprobes, which a kretprobe would break the return address without. C looks up
  * where to land and returns. Only then are the frames in between left, so none of them is C's.
  *
- * Stack traces from inside go on to the program's functions: objtool works out where the frame
- * is, but can't know that the last pop takes another frame's rbp, so that is said.
+ * Stack traces from inside go on to the program's functions.
+ *
+ * Programs with callbacks that may throw call what is BPF_UNWIND_ENTRY bytes ahead instead.
  */
+#ifdef BPF_UNWIND_PENDING
+#define AHEAD				\
+	".type bpf_throw_ahead, @function\n" \
+	"bpf_throw_ahead:\n\t"		\
+	"jmp bpf_throw_callbacks\n\t"	\
+	".size bpf_throw_ahead, . - bpf_throw_ahead\n\t" \
+	".p2align 4, 0xcc\n\t"
+#else
+#define AHEAD
+#endif
+
 asm(".pushsection .text, \"ax\"\n\t"
 	".p2align 4\n\t"
+	AHEAD
 	".globl bpf_throw\n\t"
 	".type bpf_throw, @function\n"
 	"bpf_throw:\n\t"
 	ASM_ENDBR
-	/* What it pushes is struct throw_frame, from its end */
-	"push %rbp\n\t"
-	"mov %rsp, %rbp\n\t"
-	"push %r15\n\t"
-	"push %r14\n\t"
-	"push %r13\n\t"
-	"push %rbx\n\t"
-	"push %rdi\n\t"
-	"mov %rsp, %rdi\n\t"
+	PUSH_FRAME
 	"call bpf_exceptions_unwind\n\t"
-	"pop %rdi\n\t"
-	"pop %rbx\n\t"
-	"pop %r13\n\t"
-	"pop %r14\n\t"
-	"pop %r15\n\t"
-	/* the main program's frame, and out of it; see struct landing */
-	"pop %rbp\n\t"
-	UNWIND_HINT(ORC_REG_BP, 16, UNWIND_HINT_TYPE_CALL, 0)
-	"leave\n\t"
-	UNWIND_HINT(ORC_REG_SP, 8, UNWIND_HINT_TYPE_FUNC, 0)
-	"test %rdx, %rdx\n\t"
-	"jz 1f\n\t"
-	JMP_RDX "\n"
-	"1:\t" ASM_RET
+	POP_REGISTERS
+	LAND
 	".size bpf_throw, . - bpf_throw\n\t"
 	".popsection");
 
 NOKPROBE_SYMBOL(bpf_throw_code);
+
+#ifdef BPF_UNWIND_PENDING
+/*
+ * The same for throws in callbacks, and for what goes on behind a helper: that may return with
+ * what is in rax, if it isn't this program's throw that is pending.
+ */
+asm(".pushsection .text, \"ax\"\n\t"
+	".p2align 4\n\t"
+	".globl bpf_throw_callbacks\n\t"
+	".type bpf_throw_callbacks, @function\n"
+	"bpf_throw_callbacks:\n\t"
+	PUSH_FRAME
+	"call bpf_exceptions_unwind_callbacks\n\t"
+	"cmp $" __stringify(BPF_EXCEPTIONS_GO_ON) ", %rdx\n\t"
+	POP_REGISTERS
+	"je 2f\n\t"
+	LAND
+	"2:\t"
+	"pop %rbp\n\t"
+	ASM_RET
+	".size bpf_throw_callbacks, . - bpf_throw_callbacks\n\t"
+	".popsection");
+
+NOKPROBE_SYMBOL(bpf_throw_callbacks);
+#endif
 
 /*
  * Where a throw lands if somebody wants to know what the callback returns: as the main program's

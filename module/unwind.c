@@ -4,9 +4,9 @@
  *
  * Only frames of one program are on the way, each called by the next, so each return
  * address is in a function of the program's own table, or in the trampoline through
- * which fexit programs watch a call. Nothing else can be there: the verifier refuses
- * throws below a helper's callback, and tail calls and extensions have a main program
- * of their own, where the walk ends.
+ * which fexit programs watch a call. Nothing else can be there: programs that throw below
+ * a helper's callback have a walk of their own (pending.c), and tail calls and extensions
+ * a main program, where the walk ends.
  *
  * Frames are only read here, but for mend_trampoline(). They are left behind all at once, when
  * bpf_throw() sets the stack pointer: so it doesn't matter what interrupts the walk, or where.
@@ -14,6 +14,7 @@
 #include <linux/bpf.h>
 #include <linux/bug.h>
 #include <linux/printk.h>
+#include "pending.h"
 #include "release.h"
 #include "report.h"
 #include "unwind.h"
@@ -23,9 +24,15 @@ static bool returns_into(const struct bpf_unwind_frame *frame, u32 ret)
 	return ret - frame->ret < frame->len;
 }
 
-/* The main program comes first, the others are sorted by address */
-static noinline notrace struct bpf_unwind_frame *
-search_frame(struct bpf_unwind_table *table, u32 ret)
+/**
+ * bpf_exceptions_search_frame() - look for a function by a return address
+ * @table: of the program. The main program comes first, the others are sorted by address.
+ * @ret: low half of the address
+ *
+ * Return: the function that it is in, or NULL.
+ */
+noinline notrace struct bpf_unwind_frame *
+bpf_exceptions_search_frame(struct bpf_unwind_table *table, u32 ret)
 {
 	u32 low = 1, high = table->cnt, mid;
 
@@ -60,7 +67,7 @@ hinted_frame(struct bpf_unwind_table *table, u16 hint)
 /* The function that @ret returns into, or NULL; @hint is where to keep its index */
 static struct bpf_unwind_frame *find_frame(struct bpf_unwind_table *table, u32 ret, u8 *hint)
 {
-	struct bpf_unwind_frame *frame = search_frame(table, ret);
+	struct bpf_unwind_frame *frame = bpf_exceptions_search_frame(table, ret);
 
 	if (frame)
 		WRITE_ONCE(*hint, frame - table->frame);
@@ -104,7 +111,10 @@ static __always_inline struct bpf_tramp_image *find_trampoline(unsigned long ret
 	return im;
 }
 
-/*
+/**
+ * bpf_exceptions_leave_trampoline() - go on to the function that called one through a trampoline
+ * @throw: its registers, in the one that was called
+ *
  * The function at throw->fp was called by a trampoline, for an fexit program's sake; see
  * arch_prepare_bpf_trampoline(). The trampoline has a reference to its image, and has
  * pushed rbx last, right above the return address that it called with. It was itself
@@ -112,8 +122,10 @@ static __always_inline struct bpf_tramp_image *find_trampoline(unsigned long ret
  * one of the caller proper. The fexit program isn't run: the function doesn't exit.
  *
  * Leaves throw->fp at the trampoline's frame, which links to the caller's like any other.
+ *
+ * Return: the caller's return address.
  */
-static noinline unsigned long leave_trampoline(struct throw_frame *throw)
+noinline unsigned long bpf_exceptions_leave_trampoline(struct throw_frame *throw)
 {
 	struct bpf_tramp_image *im = find_trampoline(throw->fp[1]);
 
@@ -126,7 +138,7 @@ static noinline unsigned long leave_trampoline(struct throw_frame *throw)
 static noinline struct bpf_unwind_frame *
 find_thrower(const struct throw_frame *throw, struct bpf_unwind_table *table)
 {
-	struct bpf_unwind_frame *frame = search_frame(table, throw->ip);
+	struct bpf_unwind_frame *frame = bpf_exceptions_search_frame(table, throw->ip);
 
 	BUG_ON(!frame);
 	WRITE_ONCE(table->thrower, frame - table->frame);
@@ -146,7 +158,7 @@ find_caller(struct throw_frame *throw, struct bpf_unwind_table *table, u8 *hint)
 	caller = find_frame(table, throw->ip, hint);
 	if (caller)
 		return caller;
-	throw->ip = leave_trampoline(throw);
+	throw->ip = bpf_exceptions_leave_trampoline(throw);
 	caller = hinted_frame(table, READ_ONCE(*hint));
 	if (!returns_into(caller, throw->ip))
 		caller = find_frame(table, throw->ip, hint);
@@ -169,7 +181,7 @@ static noinline notrace void walk_and_release(struct throw_frame *throw,
 
 	frame = hinted_frame(table, READ_ONCE(cleanup->thrower));
 	if (unlikely(!returns_into(frame, ip))) {
-		frame = search_frame(table, ip);
+		frame = bpf_exceptions_search_frame(table, ip);
 		BUG_ON(!frame);
 		WRITE_ONCE(cleanup->thrower, frame - table->frame);
 	}
@@ -236,6 +248,19 @@ static __always_inline struct landing landing_of(const struct bpf_unwind_table *
 	return (struct landing){ .exception_cb = (long)(s32)table->exception_cb };
 }
 
+/**
+ * bpf_exceptions_land() - what to do in the main program's place
+ * @table: of the program
+ */
+struct landing bpf_exceptions_land(struct bpf_unwind_table *table)
+{
+	if (static_branch_unlikely(&bpf_exceptions_listened) && has_callback(table) &&
+	    bpf_exceptions_reports_callbacks())
+		return (struct landing){ .ret = (unsigned long)table,
+					 .exception_cb = (unsigned long)bpf_exceptions_callback };
+	return landing_of(table);
+}
+
 /*
  * Somebody listens. The throw is reported before anything is undone: a stack trace that is taken
  * there begins at the frame that @throw is part of, and trampolines still hold their images. Only a
@@ -250,10 +275,7 @@ static noinline notrace struct landing unwind_reported(struct throw_frame *throw
 		bpf_exceptions_unlock(throw, (unsigned long *)(throw + 1), cleanup);
 	bpf_exceptions_report(throw, table);
 	walk(throw, table, true);
-	if (has_callback(table) && bpf_exceptions_reports_callbacks())
-		return (struct landing){ .ret = (unsigned long)table,
-					 .exception_cb = (unsigned long)bpf_exceptions_callback };
-	return landing_of(table);
+	return bpf_exceptions_land(table);
 }
 
 /**
@@ -291,6 +313,15 @@ static unsigned long *mend_trampoline(unsigned long *fp)
 	return fp;
 }
 
+static bool ends_timer(const struct bpf_unwind_frame *frame)
+{
+#ifdef BPF_UNWIND_PENDING
+	return frame->flags & BPF_UNWIND_TIMER_CB;
+#else
+	return false;
+#endif
+}
+
 /**
  * bpf_exceptions_follow() - look which way a throw comes
  * @throw: the thrower's registers, before bpf_exceptions_unwind() has changed them
@@ -302,9 +333,10 @@ static unsigned long *mend_trampoline(unsigned long *fp)
 void bpf_exceptions_follow(const struct throw_frame *throw, struct bpf_unwind_table *table,
 			   struct trail *trail)
 {
-	const struct bpf_unwind_frame *frame = search_frame(table, throw->ip);
+	struct bpf_unwind_frame *frame = bpf_exceptions_search_frame(table, throw->ip);
 	const struct bpf_unwind_cleanup *cleanup = bpf_unwind_cleanup(table);
 	const unsigned long *scratch = (unsigned long *)(throw + 1);
+	struct bpf_unwind_frame *caller;
 	struct throw_frame at = *throw;
 
 	*trail = (struct trail){ .ip[0] = throw->ip };
@@ -318,16 +350,23 @@ void bpf_exceptions_follow(const struct throw_frame *throw, struct bpf_unwind_ta
 		pop_all(&at, at.fp, frame);
 		at.ip = at.fp[1];
 		scratch = at.fp + 2;
-		frame = search_frame(table, at.ip);
-		if (!frame) {
+		caller = bpf_exceptions_search_frame(table, at.ip);
+		if (!caller && bpf_exceptions_ends_callback(table, frame, at.fp)) {
+			trail->ends_timer = ends_timer(frame);
+			break;
+		}
+		if (!caller) {
 			at.saved[0] = at.fp[2];
 			at.fp = mend_trampoline(at.fp);
 			at.ip = at.fp[1];
 			scratch = at.fp + 3;
-			frame = search_frame(table, at.ip);
+			caller = bpf_exceptions_search_frame(table, at.ip);
 		}
 		trail->ip[++trail->depth] = at.ip;
 		at.fp = (unsigned long *)at.fp[0];
+		frame = caller;
 	}
 	trail->landing = at.fp + 1;
+	if (frame != table->frame && !trail->ends_timer)
+		bpf_exceptions_follow_helpers(table, trail);
 }

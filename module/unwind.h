@@ -56,13 +56,16 @@ struct landing {
 
 /**
  * struct trail - where a throw came along, for the trace event
- * @depth: frames below the one that threw; 0 if that's the main program's
+ * @depth: frames between the one that threw and the last one that was found, which is the main
+ *	program's, or a timer's callback's
  * @ip: return addresses, of the throw, then of each call
- * @landing: where on the stack the main program's return address is
+ * @ends_timer: it comes to the callback of a timer, and no further
+ * @landing: where on the stack the main program's return address is, or the callback's
  * @held: what the frames hold and the throw is going to release, by enum bpf_unwind_kind
  */
 struct trail {
 	u32 depth;
+	bool ends_timer;
 	unsigned long ip[MAX_CALL_FRAMES];
 	const unsigned long *landing;
 	u8 held[HELD_KINDS];
@@ -85,6 +88,9 @@ static inline bool has_callback(const struct bpf_unwind_table *table)
 	return table->exception_cb && !returns_cookie(table);
 }
 
+struct bpf_unwind_frame *bpf_exceptions_search_frame(struct bpf_unwind_table *table, u32 ret);
+unsigned long bpf_exceptions_leave_trampoline(struct throw_frame *throw);
+struct landing bpf_exceptions_land(struct bpf_unwind_table *table);
 void bpf_exceptions_follow(const struct throw_frame *throw, struct bpf_unwind_table *table,
 			   struct trail *trail);
 

@@ -114,26 +114,12 @@ __subprog long loop_throws(__u32 i, void *ctx)
 	return 0;
 }
 
-__subprog long loop_calls_static(__u32 i, void *ctx)
+/* For a timer and for bpf_for_each_map_elem() */
+__subprog int elem_throws(void *map, int *key, void *value)
 {
-	static_throw();
+	if (throws)
+		bpf_throw(1);
 	return 0;
-}
-
-__subprog long loop_calls_global(__u32 i, void *ctx)
-{
-	global_global_throw(1);
-	return 0;
-}
-
-__subprog long elem_throws(void *map, void *key, void *value, void *ctx)
-{
-	bpf_throw(1);
-}
-
-__subprog int timer_throws(void *map, int *key, void *value)
-{
-	bpf_throw(1);
 }
 
 __subprog long loop_sets(__u32 i, void *ctx)
@@ -142,31 +128,16 @@ __subprog long loop_sets(__u32 i, void *ctx)
 	return 0;
 }
 
-#define IN_CALLBACK(name, desc, stmt)						\
-SEC("tc") __test(desc) __refused("cannot be called from callback")		\
-int name(struct __sk_buff *ctx)							\
-{										\
-	stmt;									\
-	return 0;								\
-}
-
-IN_CALLBACK(loop, "throw in bpf_loop()'s callback", bpf_loop(3, loop_throws, NULL, 0))
-IN_CALLBACK(loop_static, "throw below bpf_loop()'s callback, static",
-	    bpf_loop(3, loop_calls_static, NULL, 0))
-IN_CALLBACK(loop_global, "throw below bpf_loop()'s callback, global",
-	    bpf_loop(3, loop_calls_global, NULL, 0))
-IN_CALLBACK(for_each, "throw in bpf_for_each_map_elem()'s callback",
-	    bpf_for_each_map_elem(&array, elem_throws, NULL, 0))
-
-SEC("tc") __test("throw in a timer's callback") __refused("cannot be called from callback")
-int timer(struct __sk_buff *ctx)
+SEC("tc") __test("a function that throws is the callback of a timer and of a helper")
+__refused("elem_throws() may throw, so it can't be the callback of a timer and of another helper, too")
+int timer_and_helper(struct __sk_buff *ctx)
 {
 	int zero = 0;
 	struct locked *v = bpf_map_lookup_elem(&array, &zero);
 
 	if (v)
-		bpf_timer_set_callback(&v->timer, timer_throws);
-	return 0;
+		bpf_timer_set_callback(&v->timer, elem_throws);
+	return bpf_for_each_map_elem(&array, elem_throws, NULL, 0);
 }
 
 __subprog long loop_tail_calls(__u32 i, struct __sk_buff **ctx)
@@ -186,6 +157,22 @@ int loop_tail_call(struct __sk_buff *ctx)
 }
 
 /* --- what the exception callback may not do ------------------------------------------ */
+
+#define IN_CALLBACK(name, desc, stmt)						\
+SEC("tc") __test(desc) __refused("cannot be called from callback")		\
+int name(struct __sk_buff *ctx)							\
+{										\
+	stmt;									\
+	return 0;								\
+}
+
+__subprog int cb_loop_throws(__u64 cookie)
+{
+	return bpf_loop(3, loop_throws, NULL, 0);
+}
+
+IN_CALLBACK(cb_loop, "throw in the callback of a helper that the exception callback calls",
+	    bpf_set_exception_callback(cb_loop_throws); bpf_throw(1))
 
 __subprog int cb_throws(__u64 cookie)
 {

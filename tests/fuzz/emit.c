@@ -255,13 +255,21 @@ static void step_call(struct emitter *em, const struct step *s)
 
 static void step_loop(struct emitter *em, const struct step *s)
 {
+	/* flags that aren't known to be 0 */
+	if (s->called)
+		emit(em, CALL_HELPER(BPF_FUNC_ktime_get_ns));
 	if (s->kind == STEP_LOOP)
 		emit(em, MOV_IMM(BPF_REG_1, s->add));
 	else
 		builder_load_map(em->b, BPF_REG_1, em->maps->array);
 	builder_load_func(em->b, BPF_REG_2, em->e->number[s->which]);
 	emit(em, MOV_IMM(BPF_REG_3, 0));
-	emit(em, MOV_IMM(BPF_REG_4, 0));
+	if (s->called) {
+		emit(em, MOV_REG(BPF_REG_4, BPF_REG_0));
+		emit(em, ALU_IMM(BPF_RSH, BPF_REG_4, 63));
+	} else {
+		emit(em, MOV_IMM(BPF_REG_4, 0));
+	}
 	emit(em, CALL_HELPER(s->kind == STEP_LOOP ? BPF_FUNC_loop : BPF_FUNC_for_each_map_elem));
 	check_canaries(em);
 	add_result(em);

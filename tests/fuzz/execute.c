@@ -240,6 +240,7 @@ static void count(struct stats *stats, const struct run *run, const struct outco
 	stats->callbacks += !!out->callbacks;
 	stats->tail_calls += !!out->tail_calls;
 	stats->through_fexit += !!out->through_fexit;
+	stats->through_helpers += !!out->through_helpers;
 	stats->watched += !!out->watched;
 	stats->extensions += !!out->extensions;
 	stats->nested += !!out->nested;
@@ -325,8 +326,8 @@ void print_stats(const struct stats *s)
 		printf(" %d", s->depth[i]);
 	printf("\n# runs with: exception callbacks %d, tail calls %d, fentry or fexit %d,\n",
 	       s->callbacks, s->tail_calls, s->watched);
-	printf("#   throws through fexit %d, extensions %d, nested programs %d\n",
-	       s->through_fexit, s->extensions, s->nested);
+	printf("#   throws through fexit %d, through helpers %d, extensions %d, nested programs %d\n",
+	       s->through_fexit, s->through_helpers, s->extensions, s->nested);
 }
 
 void print_case_insns(FILE *to, const struct testcase *c)

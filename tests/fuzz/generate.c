@@ -23,6 +23,11 @@ static bool is_watcher(const struct prog *p)
 	return p->kind == PROG_FENTRY || p->kind == PROG_FEXIT;
 }
 
+static bool is_helper_callback(const struct func *f)
+{
+	return f->sig == SIG_LOOP || f->sig == SIG_EACH;
+}
+
 static bool has_ctx(const struct prog *p, const struct func *f)
 {
 	return f->sig == SIG_CTX || (f->sig == SIG_MAIN && !is_watcher(p));
@@ -82,7 +87,7 @@ static int choose_callee(struct maker *m, const struct func *f, int sig)
 		const struct func *callee = &m->p->funcs[i];
 
 		if (sig == SIG_X ? may_call(m->p, f, callee) :
-		    callee->sig == sig && callee->level > f->level)
+		    callee->sig == sig && callee->level > f->level && (!f->safe || callee->safe))
 			found[cnt++] = i;
 	}
 	return cnt ? found[below(m, cnt)] : 0;
@@ -111,15 +116,16 @@ static bool make_call(struct maker *m, struct func *f, struct step *s, int calle
 	return true;
 }
 
-static bool make_loop(struct maker *m, struct func *f, struct step *s, enum step_kind kind)
+static bool make_loop(struct maker *m, struct func *f, struct step *s, int callee)
 {
-	int callee = choose_callee(m, f, kind == STEP_LOOP ? SIG_LOOP : SIG_EACH);
+	enum step_kind kind = m->p->funcs[callee].sig == SIG_LOOP ? STEP_LOOP : STEP_EACH;
 
 	if (!callee || f->bare || f->cost + 2 * m->p->funcs[callee].cost > COST_MAX)
 		return false;
 	s->kind = kind;
 	s->which = callee;
 	s->add = kind == STEP_LOOP ? below(m, 4) : 3;
+	s->called = kind == STEP_LOOP && chance(m, 50);
 	account_call(f, &m->p->funcs[callee], s->add);
 	f->cost += m->p->funcs[callee].cost;
 	return true;
@@ -161,7 +167,7 @@ static void make_step(struct maker *m, struct func *f)
 	if (what < 25)
 		made = make_call(m, f, s, choose_callee(m, f, SIG_X));
 	else if (what < 35)
-		made = make_loop(m, f, s, what < 30 ? STEP_LOOP : STEP_EACH);
+		made = make_loop(m, f, s, choose_callee(m, f, what < 30 ? SIG_LOOP : SIG_EACH));
 	else if (what < 45)
 		made = make_throw(m, f, s);
 	else if (what < 53)
@@ -248,7 +254,7 @@ static int make_func(struct maker *m, int sig, int level, bool safe, int spine)
 	f->level = level;
 	f->safe = safe;
 	f->global = (sig == SIG_CTX || sig == SIG_X || sig == SIG_COOKIE) && chance(m, 35);
-	f->bare = sig != SIG_LOOP && sig != SIG_EACH && chance(m, 15);
+	f->bare = !is_helper_callback(f) && !is_helper_callback(&m->p->funcs[spine]) && chance(m, 15);
 	f->tail_room = NO_TAIL_CALLS;
 	f->cost = 15;
 	f->ret_add = below(m, 0x10000);
@@ -260,7 +266,10 @@ static int make_func(struct maker *m, int sig, int level, bool safe, int spine)
 			struct step *s = &f->steps[f->nr_steps++];
 
 			memset(s, 0, sizeof(*s));
-			make_call(m, f, s, spine);
+			if (is_helper_callback(&m->p->funcs[spine]))
+				make_loop(m, f, s, spine);
+			else
+				make_call(m, f, s, spine);
 			choose_condition(m, s, 85);
 			if (f->bare)
 				break;
@@ -274,7 +283,7 @@ static int make_func(struct maker *m, int sig, int level, bool safe, int spine)
 	return m->p->nr_funcs++;
 }
 
-/* Functions called by callbacks, and helpers' callbacks; they don't throw */
+/* Functions for exception callbacks, and callbacks of helpers; they don't throw */
 static void make_safe_funcs(struct maker *m)
 {
 	static const int sigs[] = { SIG_X, SIG_X, SIG_LOOP, SIG_EACH };
@@ -299,11 +308,16 @@ static void make_chain(struct maker *m)
 
 		sig = ctx && ((spine && m->p->funcs[spine].sig == SIG_CTX) || chance(m, 70)) ?
 		      SIG_CTX : SIG_X;
+		/* a helper's callback has no context to pass on */
+		if (sig == SIG_X && chance(m, 40))
+			sig = chance(m, 50) ? SIG_LOOP : SIG_EACH;
 		spine = make_func(m, sig, level, false, spine);
 		if (chance(m, 30) && m->p->nr_funcs < FUNCS_MAX - 4) {
 			sig = ctx && chance(m, 50) ? SIG_CTX : SIG_X;
 			make_func(m, sig, level, chance(m, 20), 0);
 		}
+		if (chance(m, 30) && m->p->nr_funcs < FUNCS_MAX - 4)
+			make_func(m, chance(m, 50) ? SIG_LOOP : SIG_EACH, level, false, 0);
 	}
 	/* main is function 0, and made last */
 	sig = m->p->funcs[0].sig;

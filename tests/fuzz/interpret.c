@@ -52,8 +52,11 @@ static int attached_to(const struct machine *m, int prog, int func, int kind)
 
 static __u64 call_func(struct machine *m, struct boundary *b, int func, __u64 x);
 
-/* A call by way of the function's start, where others may have attached */
-static __u64 enter_func(struct machine *m, struct boundary *b, int func, __u64 x)
+/*
+ * A call by way of the function's start, where others may have attached. If a helper calls, the
+ * function returns to that one even where it throws: 1.
+ */
+static __u64 enter_func(struct machine *m, struct boundary *b, int func, __u64 x, bool by_helper)
 {
 	int ext = attached_to(m, b->number, func, PROG_EXT);
 	int fentry = attached_to(m, b->number, func, PROG_FENTRY);
@@ -69,6 +72,8 @@ static __u64 enter_func(struct machine *m, struct boundary *b, int func, __u64 x
 		run_prog(m, fentry, x, true);
 	b->through_fexit += !!fexit;
 	ret = call_func(m, b, func, x);
+	if (b->thrown && by_helper && fexit)
+		run_prog(m, fexit, 1, true);
 	if (b->thrown)
 		return 0;
 	b->through_fexit -= !!fexit;
@@ -113,8 +118,11 @@ static bool tail_call(struct machine *m, const struct step *s, __u64 *ret)
 
 static __u64 repeat(struct machine *m, struct boundary *b, const struct step *s)
 {
-	for (__u64 i = 0; i < s->add; i++)
-		enter_func(m, b, s->which, s->kind == STEP_LOOP ? i : m->run->in[EACH_INPUT]);
+	bool by_helper = s->kind == STEP_EACH || s->called;
+
+	for (__u64 i = 0; i < s->add && !b->thrown; i++)
+		enter_func(m, b, s->which, s->kind == STEP_LOOP ? i : m->run->in[EACH_INPUT], by_helper);
+	m->out->through_helpers += by_helper && b->thrown;
 	return s->add;
 }
 
@@ -127,7 +135,7 @@ static __u64 do_step(struct machine *m, struct boundary *b, const struct func *f
 		log_value(m, f->bare ? s->value : x + s->value);
 		break;
 	case STEP_CALL:
-		return enter_func(m, b, s->which, (x + s->add) & MASK);
+		return enter_func(m, b, s->which, (x + s->add) & MASK, false);
 	case STEP_LOOP:
 	case STEP_EACH:
 		return repeat(m, b, s);

@@ -26,7 +26,6 @@ static void make_jump_table(void)
 /* --- what has to be refused ------------------------------------------------------- */
 
 enum forbidden {
-	THROW_IN_HELPER_CALLBACK,
 	THROW_IN_EXCEPTION_CALLBACK,
 	TAIL_CALL_IN_CALLBACK,
 	SET_TWICE,
@@ -39,8 +38,6 @@ enum forbidden {
 static const struct {
 	const char *name, *refusal, *also;
 } forbidden[] = {
-	[THROW_IN_HELPER_CALLBACK] = { "throw in a helper's callback",
-		"cannot be called from callback" },
 	/* in what the callback calls, which others may call while they hold something */
 	[THROW_IN_EXCEPTION_CALLBACK] = { "throw in the exception callback",
 		"cannot be called from callback", "Unreleased reference" },
@@ -65,11 +62,6 @@ static int choose_func(struct random *r, const struct prog *p, bool (*wanted)(co
 		if (i != p->callback && func_live(p, i) && wanted(&p->funcs[i]))
 			found[cnt++] = i;
 	return cnt ? found[random_below(r, cnt)] : 0;
-}
-
-static bool is_helper_callback(const struct func *f)
-{
-	return f->sig == SIG_LOOP || f->sig == SIG_EACH;
 }
 
 static bool may_throw(const struct func *f)
@@ -120,13 +112,9 @@ static bool forbid(struct random *r, struct prog *p, enum forbidden what)
 	struct step s = { .cond = IF_INPUT, .input = 2, .limit = 1 };
 	int func = 0;
 
-	if (what != THROW_IN_HELPER_CALLBACK && what != THROW_HOLDING && !p->callback)
+	if (what != THROW_HOLDING && !p->callback)
 		return false;
 	switch (what) {
-	case THROW_IN_HELPER_CALLBACK:
-		s.kind = STEP_THROW;
-		func = choose_func(r, p, is_helper_callback);
-		return func && put_first(&p->funcs[func], s);
 	case THROW_IN_EXCEPTION_CALLBACK:
 		s.kind = STEP_THROW;
 		return put_first(&p->funcs[in_callback(r, p)], s);

@@ -27,7 +27,8 @@ static void print_step(FILE *to, const struct step *s)
 		fprintf(to, "helper %s\n", helpers[s->which]);
 		break;
 	case STEP_LOOP:
-		fprintf(to, "x += bpf_loop(%d, func%d)\n", s->add, s->which);
+		fprintf(to, "x += bpf_loop(%d, func%d)%s\n", s->add, s->which,
+			s->called ? ", not inlined" : "");
 		break;
 	case STEP_EACH:
 		fprintf(to, "x += bpf_for_each_map_elem(func%d)\n", s->which);

@@ -79,6 +79,7 @@ struct step {
 	__u8 which;		/* function, helper, cookie, or entry of the jump table */
 	bool from_input;	/* entry of the jump table is in in[input] */
 	bool hold;		/* a reference, during the call */
+	bool called;		/* bpf_loop() is, and not inlined */
 	__u16 limit;		/* of the condition */
 	__u16 add;		/* to x, for the callee, or times to loop */
 	__u64 value;		/* logged, or thrown */
@@ -153,7 +154,7 @@ struct outcome {
 	__u64 log[LOG_SLOTS];
 	__u32 ret, nested_ret;
 	int throws, deepest;	/* frames below a program's main */
-	int tail_calls, through_fexit, extensions, watched, callbacks, nested;
+	int tail_calls, through_fexit, through_helpers, extensions, watched, callbacks, nested;
 };
 
 void generate(struct testcase *c, __u64 seed);

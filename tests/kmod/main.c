@@ -478,7 +478,8 @@ static int __init test_init(void)
 	int err;
 
 	init_completion(&outer.done);
-	err = register_btf_kfunc_id_set(BPF_PROG_TYPE_XDP, &test_kfunc_set);
+	err = register_btf_kfunc_id_set(BPF_PROG_TYPE_XDP, &test_kfunc_set) ?:
+	      register_btf_kfunc_id_set(BPF_PROG_TYPE_TRACING, &test_kfunc_set);
 	if (err)
 		return err;
 	err = register_nmi_handler(NMI_LOCAL, handle_nmi, 0, "bpf_exceptions_test");

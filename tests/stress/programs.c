@@ -71,6 +71,37 @@ static void check_frame(struct builder *b, int map, int regs)
 	}
 }
 
+/* How a function calls the next one: itself, or by a helper */
+enum way { CALL, INLINED_LOOP, LOOP, FOR_EACH, WAYS };
+
+static int ways_args(enum way way)
+{
+	return way == CALL ? 1 : way == FOR_EACH ? 4 : 2;
+}
+
+/* Once: the map has one element */
+static void call_by(struct builder *b, enum way way, int func, int map)
+{
+	if (way == CALL) {
+		builder_emit(b, MOV_IMM(BPF_REG_1, 0));
+		builder_call(b, func);
+		return;
+	}
+	/* flags of 0 that aren't known to be: so the loop isn't inlined */
+	builder_emit(b, CALL_HELPER(BPF_FUNC_ktime_get_ns));
+	builder_emit(b, MOV_REG(BPF_REG_4, BPF_REG_0));
+	builder_emit(b, ALU_IMM(BPF_RSH, BPF_REG_4, 63));
+	if (way == INLINED_LOOP)
+		builder_emit(b, MOV_IMM(BPF_REG_4, 0));
+	if (way == FOR_EACH)
+		builder_load_map(b, BPF_REG_1, map);
+	else
+		builder_emit(b, MOV_IMM(BPF_REG_1, 1));
+	builder_load_func(b, BPF_REG_2, func);
+	builder_emit(b, MOV_IMM(BPF_REG_3, 0));
+	builder_emit(b, CALL_HELPER(way == FOR_EACH ? BPF_FUNC_for_each_map_elem : BPF_FUNC_loop));
+}
+
 /*
  * A chain of up to seven functions. Each keeps values in some callee-saved registers, may throw
  * before it calls the next, and checks the values when that returns. The last one throws seven
@@ -79,11 +110,14 @@ static void check_frame(struct builder *b, int map, int regs)
 static void build_thrower(struct builder *b, const struct kind *kind, int map)
 {
 	int funcs[8] = { 0 }, depth = 2 + pick(6), callback;
+	enum way ways[8];	/* of getting there */
 
 	builder_init(b);
 	callback = builder_func(b, 1, false);
-	for (int i = 1; i < depth; i++)
-		funcs[i] = builder_func(b, 1, false);
+	for (int i = 1; i < depth; i++) {
+		ways[i] = pick(2) ? CALL : pick(WAYS);
+		funcs[i] = builder_func(b, ways_args(ways[i]), false);
+	}
 	builder_load_func(b, BPF_REG_1, callback);
 	builder_call_kfunc(b, KFUNC_SET_CALLBACK);
 	for (int i = 0; i < depth; i++) {
@@ -94,8 +128,7 @@ static void build_thrower(struct builder *b, const struct kind *kind, int map)
 		fill_frame(b, regs);
 		maybe_throw(b, map, kind->thrown_ret, 16);
 		if (i < depth - 1) {
-			builder_emit(b, MOV_IMM(BPF_REG_1, i));
-			builder_call(b, funcs[i + 1]);
+			call_by(b, ways[i + 1], funcs[i + 1], map);
 		} else {
 			if (kind->nests)
 				builder_call_kfunc(b, KFUNC_NEST);

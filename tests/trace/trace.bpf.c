@@ -72,6 +72,35 @@ SEC("xdp") int from_main_cb(struct xdp_md *ctx)
 THROWS(from_1, thrower(vars.cookie))
 THROWS(from_7, depth1(ctx, vars.cookie))
 
+/* Through two helpers, with a function of the program between them */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, __u64);
+} one_element SEC(".maps");
+
+__subprog long on_element(void *map, __u32 *key, __u64 *value, void *ctx)
+{
+	thrower(vars.cookie);
+	return 0;
+}
+
+__subprog long on_round(__u32 i, void *ctx)
+{
+	return bpf_for_each_map_elem(&one_element, on_element, NULL, 0) > 1;
+}
+
+__subprog int loops(__u64 a)
+{
+	volatile __u64 kept = a;
+
+	/* flags that aren't known to be 0, or the loop is inlined */
+	return bpf_loop(1, on_round, NULL, bpf_ktime_get_ns() >> 63) + kept;
+}
+
+THROWS(from_helpers, loops(vars.cookie))
+
 SEC("xdp") __tag("exception_default:cookie") int from_1_cookie(struct xdp_md *ctx)
 {
 	return thrower(vars.cookie) + 1;

@@ -237,9 +237,10 @@ static bool fields(void)
 	} progs[] = {
 		{ "from_main", 0, false }, { "from_main_cb", 0, true }, { "from_1", 1, false },
 		{ "from_1_cb", 1, true }, { "from_7", 7, false }, { "from_7_cb", 7, true },
+		{ "from_helpers", 4, false }, { "from_helpers_cb", 4, true },
 	};
 	struct bpf_object *obj = LOAD("from_main", "from_main_cb", "from_1", "from_1_cb", "from_7",
-				      "from_7_cb");
+				      "from_7_cb", "from_helpers", "from_helpers_cb");
 	struct vars vars = { .cookie = 21 };
 	bool ok = obj;
 
@@ -1123,7 +1124,7 @@ static const struct {
 	const char *name, *desc;
 } tests[] = {
 	{ fields, "fields",
-	  "fields of throws from depth 0, 1, 7, with and without a callback, in 4 contexts" },
+	  "fields of throws from depth 0, 1, 7, and through two helpers, with and without a callback, in 4 contexts" },
 	{ cookie_returned, "cookie", "a program that returns the cookie has no callback" },
 	{ event_off, "off", "no events while it is off, and the callback runs once" },
 	{ through_fexit, "fexit", "places of a throw through an fexit trampoline" },
