@@ -207,7 +207,7 @@ static int check_event(void)
 	if (!access(path, F_OK))
 		return 0;
 	if (errno == EACCES)
-		return complain("tracefs and programs are root's to look at", "run it as root");
+		return complain("only root may look at tracefs and programs", "run it as root");
 	return complain("there is no event " EVENT,
 			"is the module loaded? modprobe bpf_exceptions (the kernel needs CONFIG_EVENT_TRACING)");
 }
@@ -285,7 +285,7 @@ static int start(__u32 prog_id, const char *buffer_kb)
 int trace_open(__u32 prog_id, const char *buffer_kb)
 {
 	if (geteuid())
-		return complain("tracefs and programs are root's to look at", "run it as root");
+		return complain("only root may look at tracefs and programs", "run it as root");
 	if (find_tracefs() || check_event() || make_instance())
 		return -1;
 	if (!start(prog_id, buffer_kb))

@@ -577,7 +577,7 @@ static bool await_tool(void)
 {
 	for (int i = 0; i < 200; i++) {
 		read_file(ERR, err, sizeof(err));
-		if (strstr(err, "tracing; Ctrl-C"))
+		if (strstr(err, "tracing, Ctrl-C"))
 			return true;
 		usleep(50000);
 	}
@@ -617,7 +617,7 @@ static bool same(const char *text, const char *want)
 #define SHARED(n, func, lines, call_line)						\
 	"in " func "(), at one of " #n " lines that share the throw\n" lines		\
 	OUTER(call_line, func)
-#define HINT "\t\t(define BPF_ASSERT_SITES to have each assertion tell its own)\n"
+#define HINT "\t\t(define BPF_ASSERT_SITES to have each assertion named)\n"
 #define WAY(line, text) "\t\tlines.bpf.c:" #line ": " text "\n"
 #define NE(n) "bpf_assert_ne_value(x, " #n ", 7);"
 
@@ -1004,7 +1004,7 @@ static bool events_lost(void)
 	ok = !end_tool(pid, SIGINT) && ok;
 	for (text = out; (text = strstr(text, "prog ")); text++)
 		printed++;
-	text = strstr(err, "events were lost in all");
+	text = strstr(err, "events were lost in total");
 	while (text && text > err && text[-1] != '\n')
 		text--;
 	if (!text || sscanf(text, "bpfthrow: %lu", &lost) != 1 || lost + printed != 1000)
