@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * release - what a program holds at a throw, of each kind, in each place
+ * release - throw while the program holds something, of each kind, in each place
  *
- * A program acquires a thing, puts it into one register or stack slot, and nowhere else, and
- * throws: itself, or in a function some frames below, which uses all registers for something
- * else meanwhile. Afterwards the thing must have been released, once. Prints KTAP.
+ * A program acquires something, keeps it in only one register or stack slot, and throws: itself, or
+ * in a function some frames below, which uses all registers for something else. Afterwards the
+ * thing must have been released exactly once. Prints KTAP.
  *
  * Exit status: 0 all passed, 1 one or more failed, 2 the kernel lacks a module.
  */
@@ -28,7 +28,7 @@ static struct bpf_sock_tuple tuple;
 static int ringbuf, locks;
 static char log_buf[1 << 18];
 
-/* What main does with its stack: the thing is in @slot, and above is what helpers are given */
+/* Main's stack: the thing is in @slot, and above it are the arguments of helpers */
 #define AREA 64
 
 struct place {
@@ -50,7 +50,7 @@ static void call_helper(int id)
 	builder_emit(&b, CALL_HELPER(id));
 }
 
-/* R1 to the area, whose first 8 bytes are @value */
+/* Point @reg to the area, whose first 8 bytes become @value */
 static void area(int reg, long value)
 {
 	builder_emit(&b, STORE_IMM(BPF_REG_10, -AREA, value));

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* Contract, section 7: a throw releases what the program holds */
+/* A throw releases what the program holds */
 #include <stdbool.h>
 #include "test.h"
 
