@@ -169,13 +169,10 @@ static int held_prog(enum kind kind, const struct place *place, int depth, bool 
 	call_helper(BPF_FUNC_get_prandom_u32);
 	builder_emit(&b, MOV_REG(decides, BPF_REG_0));
 	acquire(kind, place);
-	if (kind == DYNPTR) {
-		;
-	} else if (place->reg < 0) {
+	if (kind != DYNPTR && place->reg < 0)
 		builder_emit(&b, STORE_REG(BPF_REG_10, place->slot, BPF_REG_0));
-	} else {
+	else if (kind != DYNPTR)
 		builder_emit(&b, MOV_REG(keep, BPF_REG_0));
-	}
 	builder_emit(&b, MOV_IMM(BPF_REG_0, 0));
 	if (depth) {
 		builder_call(&b, funcs[1]);

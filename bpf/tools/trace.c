@@ -77,14 +77,14 @@ static bool parse_throw(const char *text, struct throw_event *event)
 	event->callback = callback;
 	event->returned = !callback;
 	text += places;
-	/* older modules don't tell, as their programs hold nothing */
+	/* older modules have none of these, as their programs hold nothing */
 	if (sscanf(text, " locks=%hhu sockets=%hhu records=%hhu dynptrs=%hhu objects=%hhu%n",
 		   &event->held[HELD_LOCK], &event->held[HELD_SOCKET], &event->held[HELD_RECORD],
 		   &event->held[HELD_DYNPTR], &event->held[HELD_OBJECT], &held) == 5)
 		text += held;
-	places = 0;
-	sscanf(text, " places=%n", &places);
-	return event->depth < MAX_FRAMES && places && parse_places(text + places, event);
+	if (strncmp(text, " places=", strlen(" places=")))
+		return false;
+	return event->depth < MAX_FRAMES && parse_places(text + strlen(" places="), event);
 }
 
 static bool parse_callback(const char *text, struct throw_event *event)

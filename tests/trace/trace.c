@@ -1062,7 +1062,8 @@ static bool released(void)
 {
 	struct bpf_object *obj = LOAD("holds_two");
 	struct vars vars = { .cookie = 3 };
-	const char *formats[] = { NULL, "--json" }, *want[] = {
+	static const char *const formats[] = { NULL, "--json" };
+	static const char *const want[] = {
 		"\treleased: 2 ringbuf records\n\tcallback returned 6, in process context\n",
 		",\"released\":{\"locks\":0,\"sockets\":0,\"records\":2,\"dynptrs\":0,\"objects\":0}}\n",
 	};
