@@ -81,14 +81,18 @@
  * In a timer's callback the throw ends that callback alone; no exception callback
  * runs, and the timer can be started again.
  *
- * The verifier treats the call as an exit of the program. It refuses the call
- * while this frame or one further up holds a reference ("Unreleased reference")
- * or a lock; in the exception callback and in what it calls ("cannot be called
- * from callback"); and in a program without an exception callback, if the program
- * may not return 0.
+ * Before the exception callback runs, everything that these frames hold is
+ * released: sockets, ring buffer records and dynptrs (which are discarded), kptrs,
+ * objects of KF_ACQUIRE kfuncs, and a spin lock.
+ *
+ * The verifier treats the call as an exit of the program. It refuses the call if
+ * something is held that no variable has any more, or that nothing is known to
+ * release ("Unreleased reference"); in the exception callback and in what it calls
+ * ("cannot be called from callback"); and in a program without an exception
+ * callback, if the program may not return 0.
  *
  * Context: any that the program type runs in: process, softirq, hardirq, NMI, and
- *	    sleepable programs. Does not allocate, lock or sleep.
+ *	    sleepable programs. Does not allocate, lock or sleep, except to release.
  * Return: Never. The *program* returns what the exception callback returns, or 0
  *	   if there is none.
  */

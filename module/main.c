@@ -44,7 +44,7 @@ BTF_SET8_END(exception_kfuncs_ret_cookie)
 static bool return_cookie;
 module_param(return_cookie, bool, 0444);
 MODULE_PARM_DESC(return_cookie,
-		 "a throw returns the cookie where the program neither has an exception callback nor says what is returned without one (default: 0 is returned)");
+		 "return the cookie from a throw if the program has no exception callback and doesn't say what to return without one (default: return 0)");
 #endif
 
 /*

@@ -14,7 +14,7 @@ cache_dir() {
 	local dir
 	dir=$(realpath -m -- "${CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/bpf-exceptions}")
 	[[ $dir != *[[:space:]:]* ]] ||
-		die "the cache $dir has a space or a colon in its name, which a kernel build can't take; set CACHE= to another folder"
+		die "the cache $dir has a space or a colon in its name, which a kernel build can't take; set CACHE= to another directory"
 	printf '%s\n' "$dir"
 }
 
@@ -159,7 +159,7 @@ extract_vmlinux() {
 	" 02 21") tool=lz4 package=lz4 ;;
 	*) die "the kernel in $image isn't packed with xz, gzip, zstd or lz4; give another" ;;
 	esac
-	command -v "$tool" >/dev/null || die "$tool isn't there, which the kernel in $image is packed with; install the package $package"
+	command -v "$tool" >/dev/null || die "the kernel in $image is packed with $tool, which isn't installed; install the package $package"
 	"$tool" -dc <"$2.packed" >"$2" 2>/dev/null || {
 		rm -f "$2" "$2.packed"
 		die "the kernel in $image can't be unpacked with $tool; is the file whole?"
@@ -229,7 +229,7 @@ read_series() {
 	local name
 
 	patches=()
-	[[ -r $series/series ]] || die "there is no $series/series, the list of patches; give --series a folder that has one"
+	[[ -r $series/series ]] || die "there is no $series/series, the list of patches; give --series a directory that has one"
 	while read -r name; do
 		[[ -r $series/$name ]] || die "$series/series lists $name, which isn't there"
 		patches+=("$(realpath -- "$series/$name")")

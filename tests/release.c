@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * release - what a program holds at a throw, of each kind, in each place
+ * release - throw while the program holds something, of each kind, in each place
  *
- * A program acquires a thing, puts it into one register or stack slot, and nowhere else, and
- * throws: itself, or in a function some frames below, which uses all registers for something
- * else meanwhile. Afterwards the thing must have been released, once. Prints KTAP.
+ * A program acquires something, keeps it in only one register or stack slot, and throws: itself, or
+ * in a function some frames below, which uses all registers for something else. Afterwards the
+ * thing must have been released exactly once. Prints KTAP.
  *
  * Exit status: 0 all passed, 1 one or more failed, 2 the kernel lacks a module.
  */
@@ -28,7 +28,7 @@ static struct bpf_sock_tuple tuple;
 static int ringbuf, locks;
 static char log_buf[1 << 18];
 
-/* What main does with its stack: the thing is in @slot, and above is what helpers are given */
+/* Main's stack: the thing is in @slot, and above it are the arguments of helpers */
 #define AREA 64
 
 struct place {
@@ -50,7 +50,7 @@ static void call_helper(int id)
 	builder_emit(&b, CALL_HELPER(id));
 }
 
-/* R1 to the area, whose first 8 bytes are @value */
+/* Point @reg to the area, whose first 8 bytes become @value */
 static void area(int reg, long value)
 {
 	builder_emit(&b, STORE_IMM(BPF_REG_10, -AREA, value));
@@ -169,13 +169,10 @@ static int held_prog(enum kind kind, const struct place *place, int depth, bool 
 	call_helper(BPF_FUNC_get_prandom_u32);
 	builder_emit(&b, MOV_REG(decides, BPF_REG_0));
 	acquire(kind, place);
-	if (kind == DYNPTR) {
-		;
-	} else if (place->reg < 0) {
+	if (kind != DYNPTR && place->reg < 0)
 		builder_emit(&b, STORE_REG(BPF_REG_10, place->slot, BPF_REG_0));
-	} else {
+	else if (kind != DYNPTR)
 		builder_emit(&b, MOV_REG(keep, BPF_REG_0));
-	}
 	builder_emit(&b, MOV_IMM(BPF_REG_0, 0));
 	if (depth) {
 		builder_call(&b, funcs[1]);

@@ -36,7 +36,7 @@ static struct bpf_object *load(const char *name)
 	obj = bpf_object__open_file(path, NULL);
 	if (obj && !bpf_object__load(obj))
 		return obj;
-	fprintf(stderr, "samples: %s: %s (it takes root, and bpf_exceptions.ko to be loaded)\n",
+	fprintf(stderr, "samples: %s: %s (are you root, and is bpf_exceptions.ko loaded?)\n",
 		path, strerror(errno));
 	exit(1);
 }

@@ -120,7 +120,7 @@ static void print_ways(const struct site *site)
 		assertions |= !!strcasestr(site->ways[i].text, "assert");
 	}
 	if (assertions)
-		printf("\t\t(define BPF_ASSERT_SITES to have each assertion tell its own)\n");
+		printf("\t\t(define BPF_ASSERT_SITES to have each assertion named)\n");
 }
 
 static void print_frames(const struct throw_event *event, const struct prog *prog)
@@ -336,7 +336,7 @@ static void note_lineless(const struct prog *prog)
 		if (noted[i])
 			continue;
 		noted[i] = prog->lineless;
-		fail("prog %u \"%s\": no lines, as %s", prog->id, prog_name(prog), prog->lineless);
+		fail("prog %u \"%s\": no lines: %s", prog->id, prog_name(prog), prog->lineless);
 		return;
 	}
 }
@@ -374,13 +374,13 @@ static void handle_line(const char *line)
 		break;
 	case TRACE_LOST:
 		if (lost)
-			fail("%lu events were lost here, the buffer was full; a larger one: --buffer KB",
+			fail("%lu events were lost here, as the buffer was full; use a larger one: --buffer KB",
 			     lost);
 		else
-			fail("events were lost here, the buffer was full; a larger one: --buffer KB");
+			fail("events were lost here, as the buffer was full; use a larger one: --buffer KB");
 		break;
 	case TRACE_BAD:
-		fail("not an event that this version knows, was it built with the module? %s",
+		fail("an event that this version doesn't know; build it and the module from one version: %s",
 		     line);
 		break;
 	case TRACE_OTHER:
@@ -483,7 +483,7 @@ static int trace(void)
 	catch_signals(&unblocked);
 	if (trace_open(options.prog, options.buffer))
 		return 1;
-	fprintf(stderr, "bpfthrow: tracing; Ctrl-C ends it\n");
+	fprintf(stderr, "bpfthrow: tracing, Ctrl-C to stop\n");
 	follow(&unblocked);
 	trace_stop();
 	read_rest();
@@ -492,7 +492,7 @@ static int trace(void)
 	if (options.counts)
 		print_counts();
 	if (lost)
-		fail("%lu events were lost in all, the buffer was full; a larger one: --buffer KB",
+		fail("%lu events were lost in total, as the buffer was full; use a larger one: --buffer KB",
 		     lost);
 	return 0;
 }
@@ -564,7 +564,7 @@ static int list(void)
 		close(fd);
 	}
 	if (errno == EPERM)
-		return fail("programs are root's to look at: run it as root");
+		return fail("only root may look at programs: run it as root");
 	if (errno != ENOENT)
 		return fail("cannot list programs: %s", strerror(errno));
 	if (!any && !options.json)

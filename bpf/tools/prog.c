@@ -97,7 +97,7 @@ static const char *why_lineless(const struct prog *prog)
 	    !info->jited_prog_insns)
 		return "the kernel hides addresses: set kernel.kptr_restrict to 0 or 1";
 	if (is_blinded(prog) || !lines_fit(prog) || info->nr_jited_line_info != info->nr_line_info)
-		return "the kernel has them wrong where constants are blinded: set net.core.bpf_jit_harden to 0 or 1, and load it again";
+		return "the kernel gets them wrong when constants are blinded: set net.core.bpf_jit_harden to 0 or 1, and load it again";
 	return NULL;
 }
 

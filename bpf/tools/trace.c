@@ -77,14 +77,14 @@ static bool parse_throw(const char *text, struct throw_event *event)
 	event->callback = callback;
 	event->returned = !callback;
 	text += places;
-	/* older modules don't tell, as their programs hold nothing */
+	/* older modules have none of these, as their programs hold nothing */
 	if (sscanf(text, " locks=%hhu sockets=%hhu records=%hhu dynptrs=%hhu objects=%hhu%n",
 		   &event->held[HELD_LOCK], &event->held[HELD_SOCKET], &event->held[HELD_RECORD],
 		   &event->held[HELD_DYNPTR], &event->held[HELD_OBJECT], &held) == 5)
 		text += held;
-	places = 0;
-	sscanf(text, " places=%n", &places);
-	return event->depth < MAX_FRAMES && places && parse_places(text + places, event);
+	if (strncmp(text, " places=", strlen(" places=")))
+		return false;
+	return event->depth < MAX_FRAMES && parse_places(text + strlen(" places="), event);
 }
 
 static bool parse_callback(const char *text, struct throw_event *event)
@@ -207,7 +207,7 @@ static int check_event(void)
 	if (!access(path, F_OK))
 		return 0;
 	if (errno == EACCES)
-		return complain("tracefs and programs are root's to look at", "run it as root");
+		return complain("only root may look at tracefs and programs", "run it as root");
 	return complain("there is no event " EVENT,
 			"is the module loaded? modprobe bpf_exceptions (the kernel needs CONFIG_EVENT_TRACING)");
 }
@@ -285,7 +285,7 @@ static int start(__u32 prog_id, const char *buffer_kb)
 int trace_open(__u32 prog_id, const char *buffer_kb)
 {
 	if (geteuid())
-		return complain("tracefs and programs are root's to look at", "run it as root");
+		return complain("only root may look at tracefs and programs", "run it as root");
 	if (find_tracefs() || check_event() || make_instance())
 		return -1;
 	if (!start(prog_id, buffer_kb))

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* Contract, section 7: a throw releases what the program holds */
+/* A throw releases what the program holds */
 #include <stdbool.h>
 #include "test.h"
 
@@ -546,7 +546,7 @@ SHARED_TAIL(shared_7, "a shared throw, two things held", 7, 2)
 SHARED_TAIL(shared_8, "a shared throw, another thing held, falling into another jump", 8, 1)
 SHARED_TAIL(shared_9, "a shared throw, nothing held any more, falling into it", 9, 0)
 
-/* --- refused ----------------------------------------------------------------------------------- */
+/* --- refused ---------------------------------------------------------------------------------- */
 
 SEC("tc") __test("the only copy is overwritten") __refused("Unreleased reference")
 __refused("no variable has the ringbuf record that insn 4 acquired")

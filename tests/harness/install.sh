@@ -63,7 +63,7 @@ rm -r "$dest"
 check "a kernel without the series" 1 "lacks the series" installing "$plain"
 check "no build directory" 1 "isn't the build directory of a kernel" installing "$tmp"
 check "no such directory" 1 "there is no build directory /nosuch" installing /nosuch
-check "a kernel that isn't installed here" 1 "is(n't installed on this machine| takes root|talling takes root)" "$install" "$KERNEL/build"
+check "a kernel that isn't installed here" 1 "is(n't installed on this machine| needs root|talling needs root)" "$install" "$KERNEL/build"
 holds "nothing was installed by these" test ! -e "$dest"
 
 # --- DKMS ---

@@ -157,7 +157,7 @@ check "git, in the middle of a rebase" 1 "in the middle of a rebase" "$patch" "$
 rmdir "$tmp/dirty/.git/rebase-merge"
 git config --global user.useConfigOnly true
 git config --global --unset user.email
-check "git, nobody to commit" 1 "doesn't know who commits" "$patch" "$tmp/dirty"
+check "git, nobody to commit" 1 "doesn't know who you are" "$patch" "$tmp/dirty"
 git config --global user.email tester@example.org
 printf '#!/bin/sh\necho "the hook says no" >&2\nexit 1\n' >"$tmp/dirty/.git/hooks/applypatch-msg"
 chmod +x "$tmp/dirty/.git/hooks/applypatch-msg"

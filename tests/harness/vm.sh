@@ -105,5 +105,5 @@ check "two of one name" 122 "there is a blob already" vm --with "$tmp/folder/blo
 check "no module there" 122 "there is no module /nosuch.ko" vm --insmod /nosuch.ko -- true
 check "no folder for the console" 122 "can't go to /proc/nosuch/console, .*another --console FILE" \
 	vm --console /proc/nosuch/console -- true
-check "an interactive shell without a terminal" 122 "takes a terminal" vm
+check "an interactive shell without a terminal" 122 "needs a terminal" vm
 check "QEMU refuses" 122 "QEMU did not run" vm --cpu nosuch -- true

@@ -578,7 +578,7 @@ static bool await_tool(void)
 {
 	for (int i = 0; i < 200; i++) {
 		read_file(ERR, err, sizeof(err));
-		if (strstr(err, "tracing; Ctrl-C"))
+		if (strstr(err, "tracing, Ctrl-C"))
 			return true;
 		usleep(50000);
 	}
@@ -618,7 +618,7 @@ static bool same(const char *text, const char *want)
 #define SHARED(n, func, lines, call_line)						\
 	"in " func "(), at one of " #n " lines that share the throw\n" lines		\
 	OUTER(call_line, func)
-#define HINT "\t\t(define BPF_ASSERT_SITES to have each assertion tell its own)\n"
+#define HINT "\t\t(define BPF_ASSERT_SITES to have each assertion named)\n"
 #define WAY(line, text) "\t\tlines.bpf.c:" #line ": " text "\n"
 #define NE(n) "bpf_assert_ne_value(x, " #n ", 7);"
 
@@ -1005,7 +1005,7 @@ static bool events_lost(void)
 	ok = !end_tool(pid, SIGINT) && ok;
 	for (text = out; (text = strstr(text, "prog ")); text++)
 		printed++;
-	text = strstr(err, "events were lost in all");
+	text = strstr(err, "events were lost in total");
 	while (text && text > err && text[-1] != '\n')
 		text--;
 	if (!text || sscanf(text, "bpfthrow: %lu", &lost) != 1 || lost + printed != 1000)
@@ -1063,7 +1063,8 @@ static bool released(void)
 {
 	struct bpf_object *obj = LOAD("holds_two");
 	struct vars vars = { .cookie = 3 };
-	const char *formats[] = { NULL, "--json" }, *want[] = {
+	static const char *const formats[] = { NULL, "--json" };
+	static const char *const want[] = {
 		"\treleased: 2 ringbuf records\n\tcallback returned 6, in process context\n",
 		",\"released\":{\"locks\":0,\"sockets\":0,\"records\":2,\"dynptrs\":0,\"objects\":0}}\n",
 	};
