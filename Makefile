@@ -38,9 +38,9 @@ samples := $(BUILD)/samples/samples $(sample_objects)
 tool := $(BUILD)/tools/bpfthrow
 
 .DEFAULT_GOAL := help
-.PHONY: help run check check-all check-live check-stock check-debug check-kernels check-kernel-tests check-bases steps fuzz \
-	ordinary stress setup kernel live module patch unpatch doctor install dkms deb uninstall lint tests tools \
-	samples bench bench-quick bench-programs shell picture dist clean
+.PHONY: help run check check-all check-live check-stock check-debug check-kernels check-kernel-tests \
+	check-live-kernel-tests check-packages check-bases steps fuzz ordinary stress setup kernel live module patch unpatch \
+	doctor install dkms deb uninstall lint tests tools samples bench bench-quick bench-programs shell picture dist clean
 
 help:
 	@echo 'BPF exceptions for Linux 6.1'
@@ -93,6 +93,13 @@ stress: setup ## throw in all contexts while everything that can change changes,
 
 check-kernel-tests: setup ## run the kernel's own BPF tests with and without the series (about twenty minutes)
 	@tests/kernel-tests
+
+check-live-kernel-tests: setup ## run the kernel's test_verifier on Debian's kernel, with the livepatch and without
+	@tests/kernel-tests --live
+
+check-packages: setup ## install the Debian packages into a Debian 12, and test them on its kernel (as root; minutes)
+	@scripts/setup check deb packages
+	@tests/harness/run packages
 
 check-bases: setup ## apply the series to every 6.1 source in the archive, and test the oldest and newest
 	@scripts/setup check
@@ -251,7 +258,7 @@ $(BUILD)/tests/trace: $(addprefix tests/trace/,trace.c stack.c trace.h) bpf/tool
 $(BUILD)/tests/runner: tests/runner.c tests/held.c tests/held.h tests/fdinfo.h | $(BUILD)/tests
 	$(link)
 
-$(BUILD)/tests/live: tests/live/live.c tests/builder.c tests/builder.h | $(BUILD)/tests
+$(BUILD)/tests/live: $(filter-out %/other.c,$(wildcard tests/live/*.[ch])) tests/builder.c tests/builder.h | $(BUILD)/tests
 	$(link)
 
 $(BUILD)/tests/release: tests/release.c tests/held.c tests/held.h tests/builder.c tests/builder.h tests/fdinfo.h \

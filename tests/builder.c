@@ -47,6 +47,7 @@ static struct btf *module_btf(const char *name, struct btf *vmlinux, int *fd)
 			return btf__load_from_kernel_by_id_split(id, vmlinux);
 		close(*fd);
 	}
+	*fd = 0;
 	return NULL;
 }
 

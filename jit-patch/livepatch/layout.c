@@ -87,6 +87,30 @@ static const struct btf_member *find_member(const struct btf *btf, const struct 
 	return NULL;
 }
 
+/*
+ * Each enumerator of the kernel's has the same value. It does no harm that there are more. None at
+ * all: the type is declared only. Those of 64 bits are compared by their sizes alone.
+ */
+static bool same_values(const struct btf *their_btf, const struct btf_type *theirs,
+			const struct btf *our_btf, const struct btf_type *ours, char *why, size_t len)
+{
+	const struct btf_enum *their_e = btf_enum(theirs), *our_e = btf_enum(ours);
+	const char *name;
+	int i, j;
+
+	for (i = 0; btf_is_enum(theirs) && btf_is_enum(ours) && btf_vlen(ours) && i < btf_vlen(theirs); i++) {
+		name = btf__name_by_offset(their_btf, their_e[i].name_off);
+		for (j = 0; j < btf_vlen(ours); j++)
+			if (!strcmp(btf__name_by_offset(our_btf, our_e[j].name_off), name))
+				break;
+		if (j < btf_vlen(ours) && our_e[j].val == their_e[i].val)
+			continue;
+		snprintf(why, len, "%s isn't the kernel's", name);
+		return false;
+	}
+	return true;
+}
+
 static bool same_size(__s64 theirs, __s64 ours, bool grows)
 {
 	return theirs == ours || (grows && ours > theirs);
@@ -105,7 +129,7 @@ static bool same(const struct btf *their_btf, const struct btf_type *theirs,
 		return false;
 	}
 	if (btf_is_any_enum(theirs))
-		return true;
+		return same_values(their_btf, theirs, our_btf, ours, why, len);
 	for (i = 0; i < btf_vlen(theirs); i++) {
 		their_m = btf_members(theirs) + i;
 		name = btf__name_by_offset(their_btf, their_m->name_off);

@@ -68,15 +68,16 @@ static struct klp_func funcs[] = {
 	{ }
 };
 
-static DECLARE_COMPLETION(replaced);
+static DECLARE_COMPLETION(decided);
 
-static void post_patch(struct klp_object *obj)
+/* The livepatch is enabled for all tasks, or, again, for none: a transition can be reversed */
+static void complete_decided(struct klp_object *obj)
 {
-	complete(&replaced);
+	complete(&decided);
 }
 
 static struct klp_object objs[] = {
-	{ .funcs = funcs, .callbacks = { .post_patch = post_patch } },
+	{ .funcs = funcs, .callbacks = { .post_patch = complete_decided, .post_unpatch = complete_decided } },
 	{ }
 };
 
@@ -140,8 +141,11 @@ static int check_kernel(void)
 /*
  * Enabling ends when no task is in one of the functions. What loads programs before that may get
  * vmlinux's verifier, which refuses those with exceptions.
+ *
+ * Nothing here is __init, nor made so by module_init(): kallsyms keeps all symbols of a livepatch,
+ * and would have those where the next module is loaded.
  */
-static int __init bpf_exceptions_livepatch_init(void)
+int init_module(void)
 {
 	int err;
 
@@ -149,22 +153,26 @@ static int __init bpf_exceptions_livepatch_init(void)
 	if (err)
 		return err;
 	err = klp_enable_patch(&patch);
+	if (err == -EBUSY) {
+		pr_err("another livepatch is being enabled or disabled: load this one when /sys/kernel/livepatch/*/transition is 0\n");
+		return err;
+	}
 	if (err) {
 		pr_err("the kernel didn't enable the livepatch (%d), for the reason above\n", err);
 		return err;
 	}
-	if (!wait_for_completion_timeout(&replaced, 60 * HZ))
+	if (!wait_for_completion_timeout(&decided, 60 * HZ))
 		pr_warn("not enabled for all tasks after 60 s: see /proc/*/patch_state; those whose state is 0 can't load programs with exceptions yet\n");
+	else if (!patch.enabled)
+		pr_warn("disabled before it was enabled for all tasks: no program with exceptions can be loaded\n");
 	return 0;
 }
 
 /* The kernel has let go of the module when it gets here, after the livepatch was disabled */
-static void __exit bpf_exceptions_livepatch_exit(void)
+void cleanup_module(void)
 {
 }
 
-module_init(bpf_exceptions_livepatch_init);
-module_exit(bpf_exceptions_livepatch_exit);
 MODULE_INFO(livepatch, "Y");
 MODULE_DESCRIPTION("BPF exceptions: the companion series as a livepatch");
 MODULE_LICENSE("GPL");

@@ -42,6 +42,83 @@ check "headers of another version" 1 "include/linux/bpf.h of the headers of .* i
 check "not a version that the tests ran on" 1 "the tests haven't run on kernel" \
 	"$live" --tried "$tmp/live-other-version/build"
 
+# --- structures that aren't the kernel's ---
+
+# made_with NAME: the BTF of the C on standard input, as $tmp/NAME.btf
+made_with() {
+	gcc -g -x c -c -o "$tmp/$1.o" - && pahole -J --btf_encode_detached="$tmp/$1.btf" "$tmp/$1.o"
+}
+
+layout() {
+	exec "$tmp/layout" "$tmp/kernel.btf" "$tmp/series.btf" "$@"
+}
+
+# differs NAME SAYS C [OPTION]...: what the kernel has, changed to C, is told of; with OPTIONs it isn't.
+differs() {
+	made_with series <<<"$3"
+	check "$1" 1 "1 differ" layout
+	holds "$1: which, and how" grep -E "$2" "$tmp/out"
+	(($# == 3)) || check "$1, where that may be" 0 " 0 differ" layout "${@:4}"
+}
+
+gcc -O2 -w -o "$tmp/layout" "$ROOT/jit-patch/livepatch/layout.c" -lbpf -lelf -lz
+made_with kernel <<<'struct s { int a; long b; } s; enum e { A, B } e; int f(struct s *s) { return s->a; }'
+made_with series <<<'struct s { int a; long b; } s; enum e { A, B, C } e; struct more { int x; } more;'
+check "the same structures, and more" 0 "2 types compared, 0 differ" layout
+differs "a longer structure" "^struct s: 24 bytes, and 16 in the kernel" \
+	'struct s { int a; long b; int c; } s; enum e { A, B } e;' --grown s
+differs "a member that has moved" "^struct s: a is at bit 32, and in the kernel at 0" \
+	'struct s { int new, a; long b; } s; enum e { A, B } e;' --own s
+differs "a member of another size" "^struct s: a is at bit 0" \
+	'struct s { char a; long b; } s; enum e { A, B } e;' --own s
+differs "a member that is gone" "^struct s: no member a," \
+	'struct s { long c, b; } s; enum e { A, B } e;' --own s
+differs "an enumerator of another value" "^enum e: B isn't the kernel's" 'enum e { A, NEW, B } e;'
+made_with series <<<'struct s { int a; long b; } s;'
+check "a function of the kernel's that takes what has grown" 1 "1 differ" layout --grown s --called f
+holds "... which" grep "^f(): takes a struct s" "$tmp/out"
+
+# The series with one member more in a structure that all of the kernel knows
+grown=$tmp/live-grown
+mkdir "$grown"
+(cd "$ROOT" && cp -r --parents scripts jit-patch "$grown/")
+patched=$("$live" "$stock/build" >/dev/null && echo "$ROOT/build/live/$(basename "$stock")/include/linux/bpf.h")
+mkdir -p "$tmp"/{a,b}/include/linux
+cp "$patched" "$tmp/a/include/linux/"
+sed 's/^struct bpf_prog_aux {/&\n\tlong grown;/' "$patched" >"$tmp/b/include/linux/bpf.h"
+(cd "$tmp" && diff -u a/include/linux/bpf.h b/include/linux/bpf.h) >"$grown/jit-patch/6.1/9999-grown.patch" || true
+echo 9999-grown.patch >>"$grown/jit-patch/6.1/series"
+check "a series that makes a structure of the kernel's longer" 1 "the livepatch doesn't fit the kernel" "$grown/scripts/live" "$stock/build"
+holds "... which, and how" grep -E "struct bpf_prog_aux: [0-9]+ bytes, and [0-9]+ in the kernel" "$tmp/err"
+
+# --- installed ---
+
+# doctor NAME STATUS REGEX ARGUMENT...: what it says of the kernel
+doctor() {
+	check "doctor: $1" "$2" "" "${@:4}"
+	holds "doctor: $1: it says so" grep -E "$3" "$tmp/out"
+}
+
+doctor "a kernel that the tests ran on" 0 "^ok .*is Debian's own, and the tests pass on it" "$ROOT/scripts/doctor" "$stock/build"
+doctor "one whose source there isn't" 1 "^MISSING .*is without it, and has no livepatch: .*of version 6.1.999-1" \
+	"$ROOT/scripts/doctor" "$tmp/live-other-version/build"
+
+# running WORDS: as the running kernel, without headers, with WORDS on its command line
+project=$tmp/project
+mkdir "$project"
+(cd "$ROOT" && cp -r --parents scripts jit-patch module "$project/")
+running() {
+	# shellcheck disable=SC2016 # for the machine's shell
+	exec "$ROOT/scripts/vm" --kernel "$stock" --no-module --append "$1" --console "$tmp/console" --with "$project" \
+		--with /bin/bash --with "$(type -P realpath)" -- sh -c '
+		mount -t securityfs none /sys/kernel/security; exec bash project/scripts/doctor'
+}
+
+doctor "it runs, and has no headers" 1 "^MISSING  the series: kernel $stock_release is Debian's own, .*install the package linux-headers-$stock_release" \
+	running module.sig_enforce=1
+holds "doctor: it takes signed modules only" grep "^note .*was told to enforce signatures .*mokutil --import" "$tmp/out"
+doctor "it is locked down" 1 "^note .*is locked down, as Secure Boot does it: .*mokutil --import" running lockdown=integrity
+
 check "installed on one without the series" 0 "installed .*/extra/bpf_exceptions_livepatch.ko" \
 	env DESTDIR="$dest" "$ROOT/scripts/install" "$stock/build"
 holds "modprobe bpf_exceptions loads both, the livepatch first" bash -c "

@@ -4,18 +4,18 @@
  *
  * usage: live FOLDER [SECONDS]
  *        live FOLDER refused ERRNO TEXT
+ *        live FOLDER signed
  *
  * FOLDER has bpf_exceptions_livepatch.ko, bpf_exceptions.ko, other_livepatch.ko (of other.c),
  * wrong_livepatch.ko, which is made for a kernel with another build ID, and stripped_livepatch.ko,
  * whose livepatch relocations are gone. Begins and ends without any of them. SECONDS is how long
  * programs are loaded while the livepatch comes and goes (default: 20). "refused": the kernel loads
- * neither module, with this errno, and its log has TEXT.
+ * neither module, with this errno, and its log has TEXT. "signed": it loads both, which are signed.
  * Prints KTAP.
  *
  * Exit status: 0 all passed, 1 one or more failed, 2 cannot begin.
  */
 #include <errno.h>
-#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -26,18 +26,19 @@
 #include <time.h>
 #include <unistd.h>
 #include <bpf/bpf.h>
+#include <bpf/btf.h>
 #include <bpf/libbpf.h>
 #include "../builder.h"
+#include "hold.h"
+#include "modules.h"
 
 #define LIVEPATCH "bpf_exceptions_livepatch"
 #define MODULE "bpf_exceptions"
 #define OTHER "other_livepatch"
-#define SYSFS "/sys/kernel/livepatch/"
 
 /* What a verifier without the series says of the kfuncs: they claim to acquire something */
 #define REFUSAL "acquire kernel function does not return PTR_TO_BTF_ID"
 
-static const char *folder;
 static int failed, num;
 
 static void test(bool ok, const char *desc)
@@ -58,90 +59,6 @@ static double now(void)
 	return ts.tv_sec + ts.tv_nsec / 1e9;
 }
 
-/* --- modules --- */
-
-static int load(const char *name)
-{
-	char path[256];
-	int fd, err;
-
-	snprintf(path, sizeof(path), "%s/%s.ko", folder, name);
-	fd = open(path, O_RDONLY);
-	err = syscall(SYS_finit_module, fd, "", 0) ? errno : 0;
-	close(fd);
-	errno = err;
-	return err;
-}
-
-static int unload(const char *name)
-{
-	return syscall(SYS_delete_module, name, O_NONBLOCK) ? errno : 0;
-}
-
-/* What holds it goes after a grace period, or a transition */
-static bool unload_soon(const char *name)
-{
-	int i, err;
-
-	for (i = 0; i < 300; i++) {
-		err = unload(name);
-		if (!err)
-			return true;
-		usleep(100000);
-	}
-	errno = err;
-	return false;
-}
-
-static int read_state(const char *livepatch, const char *file)
-{
-	char path[256];
-	int fd, value = -1;
-	char c;
-
-	snprintf(path, sizeof(path), SYSFS "%s/%s", livepatch, file);
-	fd = open(path, O_RDONLY);
-	if (fd >= 0 && read(fd, &c, 1) == 1)
-		value = c - '0';
-	close(fd);
-	return value;
-}
-
-static bool disable(const char *livepatch)
-{
-	char path[256];
-	int fd, i;
-	bool ok;
-
-	snprintf(path, sizeof(path), SYSFS "%s/enabled", livepatch);
-	fd = open(path, O_WRONLY);
-	ok = fd >= 0 && write(fd, "0", 1) == 1;
-	close(fd);
-	/* the folder goes when the transition is over */
-	for (i = 0; ok && i < 600 && read_state(livepatch, "transition") >= 0; i++)
-		usleep(100000);
-	return ok && read_state(livepatch, "transition") < 0;
-}
-
-/* --- the kernel's log --- */
-
-static void clear_log(void)
-{
-	syscall(SYS_syslog, 5, NULL, 0);
-}
-
-static bool log_has(const char *text)
-{
-	static char log[1 << 18];
-	int len = syscall(SYS_syslog, 3, log, sizeof(log) - 1);
-
-	log[len > 0 ? len : 0] = 0;
-	if (strstr(log, text))
-		return true;
-	printf("# expected in the kernel's log: %s\n", text);
-	return false;
-}
-
 /* --- programs --- */
 
 static char verifier_log[1 << 16];
@@ -155,7 +72,7 @@ static int run(int fd)
 }
 
 /* Throws in a subprogram; returns 1 if that comes back */
-static int load_thrower(void)
+static int load_thrower_with(char *log, int log_size)
 {
 	static struct builder b;
 	int func;
@@ -171,8 +88,13 @@ static int load_thrower(void)
 	builder_call_kfunc(&b, KFUNC_THROW);
 	builder_emit(&b, MOV_IMM(BPF_REG_0, 1));
 	builder_emit(&b, EXIT());
+	return builder_load(&b, BPF_PROG_TYPE_XDP, log, log_size);
+}
+
+static int load_thrower(void)
+{
 	verifier_log[0] = 0;
-	return builder_load(&b, BPF_PROG_TYPE_XDP, verifier_log, sizeof(verifier_log));
+	return load_thrower_with(verifier_log, sizeof(verifier_log));
 }
 
 static bool throws(int fd)
@@ -209,11 +131,41 @@ static int load_replacement(int target, int btf_id)
 }
 
 /* A program that has nothing to do with exceptions */
-static int load_plain(void)
+static int load_plain_with(char *log, int log_size)
 {
 	struct bpf_insn insns[] = { MOV_IMM(BPF_REG_0, 2), EXIT() };
+	LIBBPF_OPTS(bpf_prog_load_opts, opts, .log_buf = log, .log_size = log_size, .log_level = !!log);
 
-	return bpf_prog_load(BPF_PROG_TYPE_XDP, "plain", "GPL", insns, 2, NULL);
+	return bpf_prog_load(BPF_PROG_TYPE_XDP, "plain", "GPL", insns, 2, &opts);
+}
+
+static int load_plain(void)
+{
+	return load_plain_with(NULL, 0);
+}
+
+/* One that calls kfuncs of vmlinux, so that the livepatch JITs it; returns 3 */
+static int load_acquirer(void)
+{
+	struct btf *vmlinux = btf__load_vmlinux_btf();
+	int acquire = btf__find_by_name_kind(vmlinux, "bpf_kfunc_call_test_acquire", BTF_KIND_FUNC);
+	int release = btf__find_by_name_kind(vmlinux, "bpf_kfunc_call_test_release", BTF_KIND_FUNC);
+	struct bpf_insn insns[] = {
+		STORE_IMM(BPF_REG_10, -8, 0),
+		MOV_REG(BPF_REG_1, BPF_REG_10),
+		ALU_IMM(BPF_ADD, BPF_REG_1, -8),
+		INSN(BPF_JMP | BPF_CALL, 0, BPF_PSEUDO_KFUNC_CALL, 0, acquire),
+		JUMP_IMM(BPF_JEQ, BPF_REG_0, 0, 2),
+		MOV_REG(BPF_REG_1, BPF_REG_0),
+		INSN(BPF_JMP | BPF_CALL, 0, BPF_PSEUDO_KFUNC_CALL, 0, release),
+		MOV_IMM(BPF_REG_0, 3),
+		EXIT(),
+	};
+	LIBBPF_OPTS(bpf_prog_load_opts, opts, .log_buf = verifier_log, .log_size = sizeof(verifier_log), .log_level = 1);
+
+	btf__free(vmlinux);
+	verifier_log[0] = 0;
+	return bpf_prog_load(BPF_PROG_TYPE_SCHED_CLS, "acquirer", "GPL", insns, sizeof(insns) / sizeof(insns[0]), &opts);
 }
 
 /* --- tests --- */
@@ -261,7 +213,11 @@ static void comes_and_goes(void)
 	fd = load_thrower();
 	test(throws(fd), "... and a program throws");
 	close(fd);
+	other = load_acquirer();
+	test(run(other) == 3, "... as well as one that calls other kfuncs, which the livepatch JITs, too");
 	test(unload_both(), "... and they unload");
+	test(run(other) == 3, "... and what it JITed runs on without it");
+	close(other);
 }
 
 static bool is_refused(const char *name, int err, const char *said)
@@ -291,8 +247,96 @@ static void with_others(void)
 	fd = load_thrower();
 	test(throws(fd), "... and so does one that is loaded then");
 	test(disable(OTHER) && unload_soon(OTHER) && throws(fd), "... also when the other one is gone");
+	test(!load_with(OTHER, "replace=1") && wait_for(LIVEPATCH, -1), "a livepatch that replaces all others disables the project's");
+	test(throws(fd), "... the program goes on throwing");
+	test(load_thrower() < 0 && strstr(verifier_log, REFUSAL), "... another one is refused by the kernel's own verifier");
 	close(fd);
-	test(unload_both(), "... and all unload");
+	test(disable(OTHER) && unload_soon(OTHER) && unload_soon(MODULE) && unload_soon(LIVEPATCH), "... and all unload");
+}
+
+/* --- while a task is in the way --- */
+
+static int load_plain_held(struct hold *hold)
+{
+	return load_plain_with(hold->page, HOLD_SIZE);
+}
+
+static int load_thrower_held(struct hold *hold)
+{
+	return load_thrower_with(hold->page, HOLD_SIZE);
+}
+
+static int run_held(struct hold *hold)
+{
+	LIBBPF_OPTS(bpf_test_run_opts, opts, .data_in = hold->page, .data_size_in = 64);
+	int fd = load_plain();
+	int err = bpf_prog_test_run_opts(fd, &opts);
+
+	close(fd);
+	return err ? -1 : (int)opts.retval;
+}
+
+static void *load_livepatch(void *err)
+{
+	*(int *)err = load(LIVEPATCH);
+	return NULL;
+}
+
+static void in_transition(void)
+{
+	struct hold held;
+	pthread_t loader;
+	int fd, err = -1;
+
+	test(hold_begin(&held, load_plain_held), "a task sleeps in the kernel's own verifier");
+	clear_log();
+	pthread_create(&loader, NULL, load_livepatch, &err);
+	test(wait_for(LIVEPATCH, 1) && run(load_plain()) == 2, "... the livepatch loads meanwhile: other tasks load programs");
+	test(begin_disabling(LIVEPATCH) && !pthread_join(loader, NULL) && log_has("disabled before it was enabled for all tasks"),
+	     "... disabled before it is enabled: its load ends, and says so");
+	test(!err && unload_soon(LIVEPATCH), "... and it unloads");
+	err = -1;
+	clear_log();
+	pthread_create(&loader, NULL, load_livepatch, &err);
+	test(!pthread_join(loader, NULL) && !err && log_has("not enabled for all tasks after 60 s"),
+	     "... it loads again: that waits a minute, and then says which tasks are in the way");
+	test(!load(MODULE), "... the module loads");
+	fd = load_thrower();
+	test(throws(fd), "... and other tasks' programs throw");
+	hold_end(&held);
+	test(held.result >= 0 && run(held.result) == 2, "the task goes on, and its program is loaded");
+	close(held.result);
+	test(wait_for(LIVEPATCH, 0) && throws(fd), "... the livepatch is enabled for all tasks");
+	close(fd);
+
+	test(hold_begin(&held, load_thrower_held), "a task sleeps in the livepatch's verifier");
+	test(begin_disabling(LIVEPATCH) && load_thrower() < 0 && strstr(verifier_log, REFUSAL),
+	     "... the livepatch is disabled: other tasks get the kernel's own verifier");
+	test(read_state(LIVEPATCH, "transition") == 1 && unload(LIVEPATCH), "... it isn't gone yet, and doesn't unload");
+	hold_end(&held);
+	test(throws(held.result), "... the task goes on, and its program throws");
+	close(held.result);
+	test(wait_for(LIVEPATCH, -1) && unload_soon(MODULE) && unload_soon(LIVEPATCH), "... and both unload");
+
+	test(hold_begin(&held, run_held) && !load_with(OTHER, "test_runs=1"), "another livepatch is held up by a task");
+	test(is_refused(LIVEPATCH, EBUSY, "another livepatch is being enabled or disabled"),
+	     "... the project's is refused then, in a sentence");
+	hold_end(&held);
+	test(held.result == 2 && wait_for(OTHER, 0) && disable(OTHER) && unload_soon(OTHER), "... until the task goes on, and the other is gone");
+	test(load_both() && unload_both(), "... then both load");
+}
+
+/* --- where modules have to be signed --- */
+
+static void with_signatures(void)
+{
+	int fd;
+
+	test(!load(LIVEPATCH) && !load(MODULE), "the livepatch and the module load, signed with a key that the firmware has");
+	fd = load_thrower();
+	test(throws(fd), "... and a program throws");
+	close(fd);
+	test(unload_both(), "... and both unload");
 }
 
 /* --- while programs are loaded --- */
@@ -391,7 +435,7 @@ static void under_load(int seconds)
 int main(int argc, char **argv)
 {
 	if (argc < 2 || (argc > 2 && !strcmp(argv[2], "refused") && argc != 5)) {
-		fprintf(stderr, "usage: live FOLDER [SECONDS], live FOLDER refused ERRNO TEXT\n");
+		fprintf(stderr, "usage: live FOLDER [SECONDS], live FOLDER refused ERRNO TEXT, live FOLDER signed\n");
 		return 2;
 	}
 	folder = argv[1];
@@ -399,9 +443,12 @@ int main(int argc, char **argv)
 	if (argc == 5) {
 		test(is_refused(LIVEPATCH, atoi(argv[3]), argv[4]), "the livepatch isn't loaded, and the log says why");
 		test(is_refused(MODULE, atoi(argv[3]), argv[4]), "nor is the module");
+	} else if (argc == 3 && !strcmp(argv[2], "signed")) {
+		with_signatures();
 	} else {
 		comes_and_goes();
 		with_others();
+		in_transition();
 		under_load(argc > 2 ? atoi(argv[2]) : 20);
 	}
 	printf("1..%d\n# Totals: pass:%d fail:%d skip:0\n", num, num - failed, failed);

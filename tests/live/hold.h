@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* Holds a thread up inside a system call, at its access to a page that isn't there yet */
+#ifndef _HOLD_H
+#define _HOLD_H
+
+#include <pthread.h>
+#include <stdbool.h>
+
+#define HOLD_SIZE 4096
+
+struct hold {
+	char *page;		/* for the system call to read or to write */
+	int (*call)(struct hold *hold);
+	int result;		/* what the call has returned, after hold_end(), ... */
+	int err;		/* ... and its errno */
+	int uffd;
+	pthread_t thread;
+};
+
+/* Have a thread do hold->call(); true when it sleeps there, within a minute */
+bool hold_begin(struct hold *hold, int (*call)(struct hold *hold));
+/* Let it go on, with zeros in the page, and wait for its end */
+void hold_end(struct hold *hold);
+
+#endif /* _HOLD_H */
