@@ -37,8 +37,8 @@ samples := $(BUILD)/samples/samples $(sample_objects)
 tool := $(BUILD)/tools/bpfthrow
 
 .DEFAULT_GOAL := help
-.PHONY: help run check check-all check-live check-stock check-debug check-kernels check-kernel-tests check-bases steps fuzz \
-	ordinary stress setup kernel live module patch unpatch doctor install dkms deb uninstall lint tests tools \
+.PHONY: help run check check-all check-live check-stock check-debug check-kernels check-kernel-tests check-mainline check-bases \
+	steps fuzz ordinary stress setup kernel live module patch unpatch doctor install dkms deb uninstall lint tests tools \
 	samples bench bench-quick bench-programs shell picture dist clean
 
 help:
@@ -92,6 +92,10 @@ stress: setup ## throw in all contexts while everything that can change changes,
 
 check-kernel-tests: setup ## run the kernel's own BPF tests with and without the series (about twenty minutes)
 	@tests/kernel-tests
+
+check-mainline: setup ## run mainline's own tests of exceptions, and portable objects, here and on Debian's 6.12
+	@scripts/setup check
+	@STOCK="$(or $(STOCK),newest)" tests/check mainline
 
 check-bases: setup ## apply the series to every 6.1 source in the archive, and test the oldest and newest
 	@scripts/setup check
