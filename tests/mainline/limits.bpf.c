@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * What mainline does in another way: tests/runner -b expects what it does.
+ */
+#include "../bpf/test.h"
+
+__u64 throws, left;
+
+/* Mainline looks at the cookie's range only where it is thrown by main or a static function */
+__global int global_throws(__u32 cookie)
+{
+	if (cookie != 123456)
+		bpf_throw(64);
+	return 0;
+}
+
+SEC("fentry/bpf_fentry_test1") __test("a global function throws what fentry may not return")
+__exception_default_cookie __refused("At program exit the register R1 has") __bare_returns(0)
+int BPF_PROG(range, int a)
+{
+	global_throws(a);
+	return 0;
+}
+
+__subprog int always_throws(__u64 cookie)
+{
+	bpf_throw(cookie);
+}
+
+SEC("tc") __test("a function ends in a call that never returns") __exception_default_cookie
+__returns(64) __bare_refused("last insn is not an exit or jmp")
+int ends_in_call(struct __sk_buff *ctx)
+{
+	if (!throws)
+		always_throws(64);
+	return 1;
+}
+
+__subprog int may_throw(__u64 cookie)
+{
+	if (!throws)
+		bpf_throw(cookie);
+	return 1;
+}
+
+SEC("fexit/may_throw") __on(may_throw) int BPF_PROG(leave)
+{
+	left++;
+	return 0;
+}
+
+/* 6.12.117 panics: it isn't run there */
+SEC("tc") __test("fexit on a function that throws") __exception_default_cookie __with(leave)
+__returns(64) __expect(left, 0)
+int fexit_attached(struct __sk_buff *ctx)
+{
+	return may_throw(64);
+}
