@@ -19,11 +19,10 @@
 static int run(int fd)
 {
 	char packet[64] = {};
-	LIBBPF_OPTS(bpf_test_run_opts, opts,
-		.data_in = packet,
-		.data_size_in = sizeof(packet),
-	);
+	LIBBPF_OPTS(bpf_test_run_opts, opts);
 
+	opts.data_in = packet;
+	opts.data_size_in = sizeof(packet);
 	if (bpf_prog_test_run_opts(fd, &opts)) {
 		perror("test run");
 		return 1;

@@ -18,8 +18,6 @@
 #define LOG_SIZE (16 << 20)
 #define MAX_MESSAGES 8
 
-void test_exceptions(void);
-
 /* What the tags of a program say that the verifier does */
 struct expectation {
 	const char *messages[MAX_MESSAGES];
@@ -67,8 +65,8 @@ static bool judge(const char *result, const char *fmt, ...)
 	return false;
 }
 
-/* Those of exceptions_ext.c have names of several words. Some of them run a program of exceptions.c,
- * which is a row of its own.
+/* Those of exceptions_ext.c have names of several words. Some of them run a program of
+ * exceptions.c, which is a row of its own.
  */
 bool test__start_subtest(const char *name)
 {
@@ -107,7 +105,8 @@ static void read_tag(struct expectation *expect, const char *tag)
 	const char *value;
 
 	if (has_name(tag, "comment:test_expect_failure", &value)) {
-		expect->told = expect->failure = true;
+		expect->told = true;
+		expect->failure = true;
 	} else if (has_name(tag, "comment:test_expect_success", &value)) {
 		expect->told = true;
 	} else if (has_name(tag, "comment:test_log_level=", &value)) {
@@ -192,7 +191,8 @@ static void run_test(const char *group, const void *elf, size_t size, const char
 	expect = read_tags(bpf_object__btf(obj), name);
 	if (expect.told) {
 		start_row(group, name);
-		log_buf[0] = said[0] = 0;
+		log_buf[0] = 0;
+		said[0] = 0;
 		bpf_object__for_each_program(prog, obj) {
 			bool wanted = !strcmp(bpf_program__name(prog), name);
 

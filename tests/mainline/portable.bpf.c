@@ -362,7 +362,8 @@ ASSERTION(cmp_holds, "bpf_cmp_likely in bpf_assert holds", 3, 6,
 ASSERTION(cmp_throws, "bpf_cmp_likely in bpf_assert throws", 8, 16,
 	  bpf_assert_with(bpf_cmp_likely(x, <, 8), 20))
 ASSERTION(unlikely_throws, "bpf_cmp_unlikely around a throw", 8, 16,
-	  if (bpf_cmp_unlikely(x, >=, 8)) bpf_throw(20))
+	  if (bpf_cmp_unlikely(x, >=, 8))
+		bpf_throw(20))
 ASSERTION(wide, "bpf_assert_lt with a constant of 64 bits", 7, 6,
 	  bpf_assert_lt(x, 0x123456789abcULL); bpf_assert_lt(x, 8))
 ASSERTION(variable, "bpf_assert_lt with a const volatile variable", 8, 16,

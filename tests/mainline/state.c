@@ -6,39 +6,39 @@
  */
 #include <ctype.h>
 #include <limits.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <linux/types.h>
 #include "state.h"
 
 struct reg {
 	char kind[32];		/* "scalar", "pkt", "fp0" */
-	int64_t smin, smax;
-	uint64_t umin, umax;
+	__s64 smin, smax;
+	__u64 umin, umax;
 	long off, range;
 };
 
 /* Every bound that the others imply */
 static void deduce(struct reg *reg)
 {
-	if ((int64_t)reg->umin >= 0 || (int64_t)reg->umax < 0)
-		if ((int64_t)reg->umin <= (int64_t)reg->umax) {
-			if ((int64_t)reg->umin > reg->smin)
+	if ((__s64)reg->umin >= 0 || (__s64)reg->umax < 0)
+		if ((__s64)reg->umin <= (__s64)reg->umax) {
+			if ((__s64)reg->umin > reg->smin)
 				reg->smin = reg->umin;
-			if ((int64_t)reg->umax < reg->smax)
+			if ((__s64)reg->umax < reg->smax)
 				reg->smax = reg->umax;
 		}
 	if (reg->smin >= 0 || reg->smax < 0) {
-		if ((uint64_t)reg->smin > reg->umin)
+		if ((__u64)reg->smin > reg->umin)
 			reg->umin = reg->smin;
-		if ((uint64_t)reg->smax < reg->umax)
+		if ((__u64)reg->smax < reg->umax)
 			reg->umax = reg->smax;
 	}
 }
 
 static void set_number(struct reg *reg, const char *name, size_t len, const char *value)
 {
-	int64_t number = *value == '-' ? strtoll(value, NULL, 0) : (int64_t)strtoull(value, NULL, 0);
+	__s64 number = *value == '-' ? strtoll(value, NULL, 0) : (__s64)strtoull(value, NULL, 0);
 
 #define IS(what) (len == sizeof(what) - 1 && !strncmp(name, what, len))
 	if (IS("smin"))
@@ -84,16 +84,18 @@ static void read_numbers(struct reg *reg, const char *text, const char *end)
 /* "scalar(id=1,smax=5)", "ctx()", "fp0", "-5". Where it ends */
 static const char *read_reg(struct reg *reg, const char *text)
 {
-	size_t len = strcspn(text, "( \n");
+	size_t len = strcspn(text, "(\n ");
 	const char *end = text + len;
 
 	*reg = (struct reg) {
-		.smin = INT64_MIN, .smax = INT64_MAX, .umax = UINT64_MAX,
+		.smin = LLONG_MIN, .smax = LLONG_MAX, .umax = ULLONG_MAX,
 	};
 	if (*text == '-' || isdigit(*text)) {
 		strcpy(reg->kind, "scalar");
-		reg->umin = *text == '-' ? (uint64_t)strtoll(text, NULL, 0) : strtoull(text, NULL, 0);
-		reg->smin = reg->smax = reg->umax = reg->umin;
+		reg->umin = *text == '-' ? (__u64)strtoll(text, NULL, 0) : strtoull(text, NULL, 0);
+		reg->umax = reg->umin;
+		reg->smin = reg->umin;
+		reg->smax = reg->umin;
 		return end;
 	}
 	snprintf(reg->kind, sizeof(reg->kind), "%.*s", (int)len, text);

@@ -15,6 +15,9 @@
 #include <bpf/btf.h>
 #include <bpf/libbpf.h>
 
+/* What it defines */
+void test_exceptions(void);
+
 /* The row of results named @name begins; all are to run. */
 bool test__start_subtest(const char *name);
 
