@@ -6,6 +6,11 @@
 
 __u64 throws, left;
 
+struct {
+	__uint(type, BPF_MAP_TYPE_RINGBUF);
+	__uint(max_entries, 4096);
+} ring SEC(".maps");
+
 /* Mainline looks at the cookie's range only where it is thrown by main or a static function */
 __global int global_throws(__u32 cookie)
 {
@@ -56,3 +61,33 @@ int fexit_attached(struct __sk_buff *ctx)
 {
 	return may_throw(64);
 }
+
+__global int global_may_throw(__u64 cookie)
+{
+	if (!throws)
+		bpf_throw(cookie);
+	return 1;
+}
+
+#define HOLDS(name, func)							\
+int name(struct __sk_buff *ctx)							\
+{										\
+	__u64 *record = bpf_ringbuf_reserve(&ring, 8, 0);			\
+	int ret;								\
+										\
+	if (!record)								\
+		return 2;							\
+	ret = func(64);								\
+	*record = ret;								\
+	bpf_ringbuf_submit(record, 0);						\
+	return ret;								\
+}
+
+SEC("tc") __test("a function throws while its caller holds a record") __exception_default_cookie
+__returns(64) __bare_refused("Unreleased reference")
+HOLDS(held_static, may_throw)
+
+/* Mainline loses the record: it is neither submitted nor discarded */
+SEC("tc") __test("a global function throws while its caller holds a record") __exception_default_cookie
+__returns(64) __bare_returns(64)
+HOLDS(held_global, global_may_throw)
