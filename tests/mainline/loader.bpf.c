@@ -5,7 +5,7 @@
  *	BY_KFUNC	bpf_set_exception_callback() names the callback, which returns 60
  *	BY_TAG		a declaration tag does, as for mainline
  *	BY_COOKIE	no callback, and a tag that says that the cookie is returned
- *	NO_TAG		neither: 0, or what mainline does
+ *	NO_TAG		neither: an object for mainline returns the cookie
  *	WEAK		the kfuncs are weak, as in vmlinux.h of later kernels; 0 without them
  */
 #ifdef WEAK
