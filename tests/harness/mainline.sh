@@ -100,3 +100,8 @@ known 0 "5: R1=pkt(off=64,r=64,imm=0) R10=fp0" ": R1=pkt(off=64,r=64) R10=fp0"
 known 1 "5: R1=pkt(off=64,r=60,imm=0) R10=fp0" ": R1=pkt(off=64,r=64) R10=fp0"
 known 1 $'4: R1=2\n5: R2=3' ": R1=2 R2=3"
 known 0 $'4: R1=1\n5: R1=2 R2=3' ": R1=2 R2=3"
+
+check "a kernel with mainline's exceptions isn't one to test on" 1 "has mainline's exceptions, and takes neither" \
+	env STOCK=6.12 "$ROOT/tests/check" bpf
+check "a part that there isn't" 1 "there is no part nosuch; there are selftests" "$ROOT/tests/mainline/run" nosuch
+check "no kernel to take types of" 1 "there is no kernel in MAINLINE=/nosuch" env MAINLINE=/nosuch "$ROOT/tests/mainline/build"
