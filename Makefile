@@ -39,8 +39,9 @@ tool := $(BUILD)/tools/bpfthrow
 
 .DEFAULT_GOAL := help
 .PHONY: help run check check-all check-live check-stock check-debug check-kernels check-kernel-tests \
-	check-live-kernel-tests check-packages check-bases steps fuzz ordinary stress setup kernel live module patch unpatch \
-	doctor install dkms deb uninstall lint tests tools samples bench bench-quick bench-programs shell picture dist clean
+	check-live-kernel-tests check-mainline check-packages check-bases steps fuzz ordinary stress setup kernel live \
+	module patch unpatch doctor install dkms deb uninstall lint tests tools samples bench bench-quick bench-programs \
+	shell picture dist clean
 
 help:
 	@echo 'BPF exceptions for Linux 6.1'
@@ -100,6 +101,10 @@ check-live-kernel-tests: setup ## run the kernel's test_verifier on Debian's ker
 check-packages: setup ## install the Debian packages into a Debian 12, and test them on its kernel (as root; minutes)
 	@scripts/setup check deb packages
 	@tests/harness/run packages
+
+check-mainline: setup ## run mainline's own tests of exceptions, and portable objects, here and on Debian's 6.12
+	@scripts/setup check
+	@STOCK="$(or $(STOCK),newest)" tests/check mainline
 
 check-bases: setup ## apply the series to every 6.1 source in the archive, and test the oldest and newest
 	@scripts/setup check

@@ -322,8 +322,8 @@ extern void bpf_set_exception_callback(int (*__cb)(__u64 __cookie)) __bpf_except
  * With BPF_EXCEPTIONS_PORTABLE defined before this file is included the object
  * refers to nothing that mainline's kernels lack, and is what their verifier takes:
  *  - bpf_set_exception_callback() is refused when compiling. The callback is named by
- *    __exception_cb(); a program without one is __exception_default_cookie, as that
- *    is all that mainline has.
+ *    __exception_cb(). A program without one returns the cookie, as that is all that
+ *    mainline has: __bpf_exceptions_portable(), which nothing calls, tells the kernel.
  *  - bpf_throw() is, for the compiler, a call that may return, since a function has to
  *    end in an exit or a jump there. A return has to follow where one would without it.
  *  - The throws of the macros are each followed by an exit that is never run: an
@@ -332,6 +332,15 @@ extern void bpf_set_exception_callback(int (*__cb)(__u64 __cookie)) __bpf_except
  * bpf_tail_call_or_throw() is for main programs then: mainline's verifier doesn't
  * explore what follows a tail call that a subprogram makes and doesn't return from.
  */
+#if defined(BPF_EXCEPTIONS_PORTABLE) && defined(__bpf__)
+/* An object with such a tag is for mainline. Global, as libbpf wants all to be that have one. */
+int __bpf_exceptions_portable(void);
+__attribute__((__weak__, __noinline__)) __exception_cb(__bpf_exceptions_portable)
+int __bpf_exceptions_portable(void)
+{
+	return 0;
+}
+#endif
 
 /**
  * DOC: Compares

@@ -100,6 +100,8 @@ configured_kernel() {
 	local name options=()
 
 	if [[ -n ${STOCK:-} ]]; then
+		[[ $STOCK != 6.12* ]] ||
+			die "STOCK=$STOCK: that kernel has mainline's exceptions, and takes neither the livepatch nor the module; name a release of 6.1, see scripts/stock --list"
 		[[ $STOCK == newest ]] || options=("$STOCK")
 		"$ROOT/scripts/stock" "${options[@]}"
 		return

@@ -51,6 +51,19 @@
 /* net.core.bpf_jit_harden / bpf_jit_enable while the test loads and runs */
 #define __sysctl(name, value)	__tag("sysctl=" name "=" __text(value))
 
+/* A program's exception callback: __catch() names it in portable objects, catch() in others. The
+ * callback itself is a __catcher.
+ */
+#ifdef BPF_EXCEPTIONS_PORTABLE
+#define __catch(callback)	__exception_cb(callback)
+#define catch(callback)		do { } while (0)
+#define __catcher		__attribute__((noinline))
+#else
+#define __catch(callback)
+#define catch(callback)		bpf_set_exception_callback(callback)
+#define __catcher		static __attribute__((noinline))
+#endif
+
 /* A function that isn't inlined */
 #define __subprog		static __attribute__((noinline))
 #define __global		__attribute__((noinline, weak))

@@ -26,7 +26,7 @@ __u64 input, other;
 /* In a map of its own, so that accesses must end where it ends. */
 __u64 room[8] SEC(".data.room");
 
-__subprog int cookie_or_16(__u64 cookie)
+__catcher int cookie_or_16(__u64 cookie)
 {
 	return cookie ?: 16;
 }
@@ -50,12 +50,12 @@ __subprog int cookie_or_16(__u64 cookie)
 	"bpf_assert_range(" #type ", " #lowest ", " #highest ")"
 
 #define PROGRAM(name, tags, type, lowest, ret, ...)			\
-SEC("tc") tags int name(struct __sk_buff *ctx)				\
+SEC("tc") tags __catch(cookie_or_16) int name(struct __sk_buff *ctx)	\
 {									\
 	type x = READ(type);						\
 	__u64 index;							\
 									\
-	bpf_set_exception_callback(cookie_or_16);			\
+	catch(cookie_or_16);						\
 	__VA_ARGS__;							\
 	index = (__u64)x - (__u64)(type)(lowest);			\
 	hide(index);	/* or the compiler adds it to the pointer later */	\
@@ -145,12 +145,12 @@ CASES_(TYPE)
 
 #define SIDE(id, rel, type, rhs, yes, no)				\
 SEC("tc") __test(TEXT(rel, type, rhs) ": " #yes " holds, but not " #no)	\
-__input(input, yes) __input(other, no) __returns(42)			\
+__input(input, yes) __input(other, no) __returns(42) __catch(cookie_or_16)	\
 int id(struct __sk_buff *ctx)						\
 {									\
 	type x = READ(type);						\
 									\
-	bpf_set_exception_callback(cookie_or_16);			\
+	catch(cookie_or_16);						\
 	bpf_assert_##rel(x, rhs);					\
 	input = other;							\
 	x = READ(type);							\
