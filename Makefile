@@ -287,8 +287,8 @@ $(BUILD)/tests/callbacks: $(addprefix tests/,callbacks/callbacks.c callbacks/tol
 $(BUILD)/tests/types: $(filter-out %.bpf.c %.bpf.h,$(wildcard tests/types/*.[ch])) | $(BUILD)/tests
 	$(link)
 
-$(BUILD)/tests/fuzz: $(wildcard tests/fuzz/*.[ch]) tests/builder.c tests/builder.h tests/kmod/test.h \
-		| $(BUILD)/tests
+$(BUILD)/tests/fuzz: $(wildcard tests/fuzz/*.[ch]) tests/builder.c tests/builder.h tests/held.c tests/held.h \
+		tests/fdinfo.h tests/kmod/test.h | $(BUILD)/tests
 	$(link)
 
 $(BUILD)/bench/%.bpf.o: tests/bench/%.bpf.c bpf/bpf_exceptions.h | $(BUILD)/bench

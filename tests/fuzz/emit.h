@@ -11,6 +11,9 @@ struct maps {
 	int array;	/* to look up and to iterate over, three elements */
 	int hash;
 	int ringbuf;
+	int sockets;	/* one */
+	int lock;	/* in an array of one value */
+	int locks;	/* in one of three */
 	int jump_table;	/* or -1 */
 };
 
@@ -18,6 +21,12 @@ struct emitted {
 	struct builder b;
 	int number[FUNCS_MAX];	/* of each function, for the builder; -1: not reachable */
 };
+
+/* The type of programs that aren't attached */
+static inline enum bpf_prog_type main_type(const struct testcase *c)
+{
+	return c->tc ? BPF_PROG_TYPE_SCHED_CLS : BPF_PROG_TYPE_XDP;
+}
 
 void emit_prog(struct emitted *e, const struct prog *p, const struct maps *maps);
 /* For people; in print.c */
