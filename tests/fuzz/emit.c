@@ -217,7 +217,7 @@ static void add_result(struct emitter *em)
 /* Reserve a record, in r0: a reference, or 0 */
 void reserve_record(struct emitter *em)
 {
-	builder_load_map(em->b, BPF_REG_1, em->maps->ringbuf);
+	builder_load_map(em->b, BPF_REG_1, em->maps->things.ringbuf);
 	emit(em, MOV_IMM(BPF_REG_2, 8));
 	emit(em, MOV_IMM(BPF_REG_3, 0));
 	emit(em, CALL_HELPER(BPF_FUNC_ringbuf_reserve));

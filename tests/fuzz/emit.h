@@ -4,16 +4,14 @@
 #define _FUZZ_EMIT_H
 
 #include "../builder.h"
+#include "../things.h"
 #include "program.h"
 
 struct maps {
 	int state;	/* struct state, one element */
 	int array;	/* to look up and to iterate over, three elements */
 	int hash;
-	int ringbuf;
-	int sockets;	/* one */
-	int lock;	/* in an array of one value */
-	int locks;	/* in one of three */
+	struct things things;
 	int jump_table;	/* or -1 */
 };
 

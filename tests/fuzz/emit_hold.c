@@ -58,7 +58,7 @@ static void dynptr_address(struct emitter *em, const struct holder *h, int reg)
 
 static void reserve_dynptr(struct emitter *em, const struct holder *h)
 {
-	builder_load_map(em->b, BPF_REG_1, em->maps->ringbuf);
+	builder_load_map(em->b, BPF_REG_1, em->maps->things.ringbuf);
 	emit(em, MOV_IMM(BPF_REG_2, 8));
 	emit(em, MOV_IMM(BPF_REG_3, 0));
 	dynptr_address(em, h, BPF_REG_4);
@@ -70,7 +70,7 @@ static void acquire(struct emitter *em, const struct holder *h)
 {
 	switch (h->thing) {
 	case THING_SOCKET:
-		use_key(em, em->maps->sockets, 0, BPF_FUNC_map_lookup_elem);
+		use_key(em, em->maps->things.sockets, 0, BPF_FUNC_map_lookup_elem);
 		break;
 	case THING_OBJECT:
 		key_address(em, BPF_REG_1);
@@ -157,10 +157,10 @@ static void drop(struct emitter *em, const struct holder *h)
 static void lock(struct emitter *em, const struct holder *h)
 {
 	if (h->index) {
-		use_key(em, em->maps->locks, h->index - 1, BPF_FUNC_map_lookup_elem);
+		use_key(em, em->maps->things.locks, h->index - 1, BPF_FUNC_map_lookup_elem);
 		throw_if_null(em);
 	} else {
-		load_value(em, BPF_REG_0, em->maps->lock);
+		load_value(em, BPF_REG_0, em->maps->things.lock);
 	}
 	put(em, h, h->keep, BPF_REG_0);
 	emit(em, MOV_REG(BPF_REG_1, BPF_REG_0));

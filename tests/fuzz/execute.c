@@ -10,7 +10,6 @@
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 #include "execute.h"
-#include "things.h"
 #include "../fdinfo.h"
 #include "../kmod/test.h"
 
@@ -56,7 +55,7 @@ void execute_init(void)
 		fprintf(stderr, "fuzz: is bpf_exceptions_test.ko loaded? %s\n", strerror(errno));
 		exit(2);
 	}
-	things_init(&maps);
+	things_init(&maps.things);
 }
 
 static enum verdict say(enum verdict verdict, const char *fmt, ...)

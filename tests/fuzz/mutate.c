@@ -10,7 +10,6 @@
 #include "insns.h"
 #include "mutate.h"
 #include "random.h"
-#include "things.h"
 #include "../fdinfo.h"
 #include "../kmod/test.h"
 

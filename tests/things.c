@@ -1,19 +1,21 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include <errno.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <bpf/bpf.h>
 #include <bpf/btf.h>
-#include "../held.h"
+#include "builder.h"
+#include "held.h"
 #include "things.h"
 
 #define RINGBUF_SIZE (1 << 16)
 #define LOCKS 3
 #define LOCK_OFF 8	/* see held_locks() */
 
-/* Of the ring buffer. Nobody reads it, and it must not fill up. */
+/* Of the ring buffer */
 static volatile unsigned long *consumer;
 static const volatile unsigned long *producer;
 static const char *records;
@@ -25,7 +27,7 @@ static void need(bool ok, const char *what)
 {
 	if (ok)
 		return;
-	fprintf(stderr, "fuzz: no %s to hold: %s\n", what, strerror(errno));
+	fprintf(stderr, "things: no %s to hold: %s\n", what, strerror(errno));
 	exit(2);
 }
 
@@ -82,16 +84,16 @@ static void look_at_lock(int map, int index)
 }
 
 /* It returns the object's references, its own among them, or -1 if a lock isn't free */
-static int load_probe(const struct maps *maps)
+static int load_probe(const struct things *things)
 {
 	static char log[1 << 16];
 
 	builder_init(&b);
 	b.skb = true;
 	builder_emit(&b, MOV_IMM(BPF_REG_7, 0));
-	look_at_lock(maps->lock, 0);
+	look_at_lock(things->lock, 0);
 	for (int i = 0; i < LOCKS; i++)
-		look_at_lock(maps->locks, i);
+		look_at_lock(things->locks, i);
 	builder_emit(&b, STORE_IMM(BPF_REG_10, -8, 0));
 	builder_emit(&b, MOV_REG(BPF_REG_1, BPF_REG_10));
 	builder_emit(&b, ALU_IMM(BPF_ADD, BPF_REG_1, -8));
@@ -119,19 +121,19 @@ static int run_probe(void)
 
 /* --- what the header says ------------------------------------------------------------ */
 
-void things_init(struct maps *maps)
+void things_init(struct things *things)
 {
-	maps->ringbuf = bpf_map_create(BPF_MAP_TYPE_RINGBUF, "ringbuf", 0, 0, RINGBUF_SIZE, NULL);
-	need(maps->ringbuf >= 0, "ring buffer");
-	consumer = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, maps->ringbuf, 0);
-	producer = mmap(NULL, 4096 + 2 * RINGBUF_SIZE, PROT_READ, MAP_SHARED, maps->ringbuf, 4096);
+	things->ringbuf = bpf_map_create(BPF_MAP_TYPE_RINGBUF, "ringbuf", 0, 0, RINGBUF_SIZE, NULL);
+	need(things->ringbuf >= 0, "ring buffer");
+	consumer = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, things->ringbuf, 0);
+	producer = mmap(NULL, 4096 + 2 * RINGBUF_SIZE, PROT_READ, MAP_SHARED, things->ringbuf, 4096);
 	need(consumer != MAP_FAILED && producer != MAP_FAILED, "ring buffer in memory");
 	records = (const char *)producer + 4096;
-	maps->sockets = make_sockmap();
-	maps->lock = held_locks(1);
-	maps->locks = held_locks(LOCKS);
-	need(maps->lock >= 0 && maps->locks >= 0, "lock");
-	probe = load_probe(maps);
+	things->sockets = make_sockmap();
+	things->lock = held_locks(1);
+	things->locks = held_locks(LOCKS);
+	need(things->lock >= 0 && things->locks >= 0, "lock");
+	probe = load_probe(things);
 	need(probe >= 0, "program that counts what is held");
 	things_left();
 }
@@ -141,18 +143,41 @@ void things_prepare(void)
 	*consumer = *producer;
 }
 
+/* With its header; @head is the first word of that */
+static unsigned long record_size(__u32 head)
+{
+	head &= ~(BPF_RINGBUF_BUSY_BIT | BPF_RINGBUF_DISCARD_BIT);
+	return (head + BPF_RINGBUF_HDR_SZ + 7) / 8 * 8;
+}
+
 bool records_left(void)
 {
-	const __u32 size = ~(BPF_RINGBUF_BUSY_BIT | BPF_RINGBUF_DISCARD_BIT);
 	bool left = false;
 
 	for (unsigned long at = *consumer; at < *producer; ) {
 		__u32 head = *(const volatile __u32 *)(records + at % RINGBUF_SIZE);
 
 		left |= !!(head & BPF_RINGBUF_BUSY_BIT);
-		at += ((head & size) + BPF_RINGBUF_HDR_SZ + 7) / 8 * 8;
+		at += record_size(head);
 	}
 	return left;
+}
+
+bool things_consume(void)
+{
+	static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+	unsigned long at;
+	__u32 head = 0;
+
+	pthread_mutex_lock(&lock);
+	for (at = *consumer; at < __atomic_load_n(producer, __ATOMIC_ACQUIRE); at += record_size(head)) {
+		head = __atomic_load_n((__u32 *)(records + at % RINGBUF_SIZE), __ATOMIC_ACQUIRE);
+		if (head & BPF_RINGBUF_BUSY_BIT)
+			break;
+	}
+	__atomic_store_n(consumer, at, __ATOMIC_RELEASE);
+	pthread_mutex_unlock(&lock);
+	return at < *producer;
 }
 
 const char *things_left(void)
