@@ -274,8 +274,10 @@ $(addprefix $(BUILD)/tests/,canary special life): $(BUILD)/tests/%: tests/%.c te
 		tests/fdinfo.h tests/kmod/test.h | $(BUILD)/tests
 	$(link)
 
-$(BUILD)/tests/stress: $(wildcard tests/stress/*.[ch]) tests/builder.c tests/builder.h tests/fdinfo.h \
-		tests/kmod/test.h | $(BUILD)/tests
+things := $(addprefix tests/,things.c things.h held.c held.h)
+
+$(BUILD)/tests/stress: $(wildcard tests/stress/*.[ch]) tests/builder.c tests/builder.h $(things) \
+		tests/fdinfo.h tests/kmod/test.h | $(BUILD)/tests
 	$(link)
 
 $(BUILD)/tests/ordinary: tests/ordinary/ordinary.c tests/ordinary/ordinary.h tests/fdinfo.h | $(BUILD)/tests
@@ -287,8 +289,8 @@ $(BUILD)/tests/callbacks: $(addprefix tests/,callbacks/callbacks.c callbacks/tol
 $(BUILD)/tests/types: $(filter-out %.bpf.c %.bpf.h,$(wildcard tests/types/*.[ch])) | $(BUILD)/tests
 	$(link)
 
-$(BUILD)/tests/fuzz: $(wildcard tests/fuzz/*.[ch]) tests/builder.c tests/builder.h tests/kmod/test.h \
-		| $(BUILD)/tests
+$(BUILD)/tests/fuzz: $(wildcard tests/fuzz/*.[ch]) tests/builder.c tests/builder.h $(things) \
+		tests/fdinfo.h tests/kmod/test.h | $(BUILD)/tests
 	$(link)
 
 $(BUILD)/bench/%.bpf.o: tests/bench/%.bpf.c bpf/bpf_exceptions.h | $(BUILD)/bench

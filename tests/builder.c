@@ -84,6 +84,7 @@ void builder_init(struct builder *b)
 	b->cnt = 0;
 	b->nr_funcs = 0;
 	b->bare = false;
+	b->skb = false;
 	b->around_load = NULL;
 	builder_begin(b, builder_func(b, 1, true));
 	b->funcs[0].ctx = true;
@@ -149,7 +150,7 @@ static int make_btf(struct builder *b, struct bpf_func_info *info)
 
 	ret = btf__add_int(btf, "int", 4, BTF_INT_SIGNED);
 	arg = btf__add_int(btf, "unsigned long", 8, 0);
-	ctx = btf__add_ptr(btf, btf__add_struct(btf, "xdp_md", 4));
+	ctx = btf__add_ptr(btf, btf__add_struct(btf, b->skb ? "__sk_buff" : "xdp_md", 4));
 	btf__add_field(btf, "data", ret, 0, 0);
 	for (i = 0; i < b->nr_funcs; i++) {
 		int proto = btf__add_func_proto(btf, b->funcs[i].global ? ret : arg);

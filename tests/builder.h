@@ -39,6 +39,7 @@ struct builder {
 		int btf_id;	/* of the function, once it is loaded */
 	} funcs[MAX_FUNCS];
 	int nr_funcs;
+	bool skb;	/* the context is a __sk_buff, and not an xdp_md */
 	bool bare;	/* to be loaded without BTF */
 	/* Called right before the system call that loads the program, and right after it */
 	void (*around_load)(bool before);

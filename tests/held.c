@@ -10,11 +10,13 @@
 #include <sys/socket.h>
 #include <unistd.h>
 #include <bpf/bpf.h>
+#include <bpf/btf.h>
 #include <bpf/libbpf.h>
 #include "held.h"
 
 /* The ends of the connection; what programs find is the one at @own */
 static struct sockaddr_in own, peer;
+static int own_fd = -1;
 
 static int loopback_up(void)
 {
@@ -40,8 +42,10 @@ int held_connect(struct bpf_sock_tuple *tuple)
 		if (loopback_up() || bind(listener, (struct sockaddr *)&addr, sizeof(addr)) ||
 		    listen(listener, 1) || getsockname(listener, (struct sockaddr *)&addr, &len) ||
 		    connect(client, (struct sockaddr *)&addr, sizeof(addr)) ||
-		    getsockname(client, (struct sockaddr *)&peer, &len) ||
-		    accept(listener, NULL, NULL) < 0)
+		    getsockname(client, (struct sockaddr *)&peer, &len))
+			return -1;
+		own_fd = accept(listener, NULL, NULL);
+		if (own_fd < 0)
 			return -1;
 		own = addr;
 	}
@@ -50,6 +54,11 @@ int held_connect(struct bpf_sock_tuple *tuple)
 		.daddr = own.sin_addr.s_addr, .dport = own.sin_port,
 	} };
 	return 0;
+}
+
+int held_socket(void)
+{
+	return own_fd;
 }
 
 int held_sockets(void)
@@ -95,4 +104,29 @@ long held_records(int map_fd)
 	munmap(producer, page);
 	ring_buffer__free(rb);
 	return held;
+}
+
+/* Where the lock is the kernel takes from BTF */
+int held_locks(int cnt)
+{
+	struct btf *btf = btf__new_empty();
+	int u32, lock, value, key, fd;
+	const void *raw;
+	__u32 size;
+	LIBBPF_OPTS(bpf_map_create_opts, opts);
+
+	key = btf__add_int(btf, "int", 4, BTF_INT_SIGNED);
+	u32 = btf__add_int(btf, "unsigned int", 4, 0);
+	lock = btf__add_struct(btf, "bpf_spin_lock", 4);
+	btf__add_field(btf, "val", u32, 0, 0);
+	value = btf__add_struct(btf, "value", 16);
+	btf__add_field(btf, "before", u32, 0, 0);
+	btf__add_field(btf, "lock", lock, 64, 0);
+	raw = btf__raw_data(btf, &size);
+	fd = bpf_btf_load(raw, size, NULL);
+	btf__free(btf);
+	opts.btf_fd = fd;
+	opts.btf_key_type_id = key;
+	opts.btf_value_type_id = value;
+	return bpf_map_create(BPF_MAP_TYPE_ARRAY, "locks", 4, 16, cnt, &opts);
 }

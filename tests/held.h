@@ -7,6 +7,8 @@ struct bpf_sock_tuple;
 
 /* Have a TCP connection, and say how a program finds its socket; return 0, or -1 and errno */
 int held_connect(struct bpf_sock_tuple *tuple);
+/* Its fd */
+int held_socket(void);
 /* References to that socket, or -1 and errno */
 int held_sockets(void);
 /*
@@ -14,5 +16,7 @@ int held_sockets(void);
  * discarded; those before it are consumed. -1 and errno if that can't be told.
  */
 long held_records(int map_fd);
+/* An array of @cnt values of 16 bytes, with a lock 8 bytes in; return its fd, or -1 and errno */
+int held_locks(int cnt);
 
 #endif /* _HELD_H */

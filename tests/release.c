@@ -308,31 +308,6 @@ static bool run_held(enum kind kind, const struct place *place, int depth, bool 
 	return ok;
 }
 
-/* An array of values with a lock 8 bytes in; where the lock is, the kernel takes from BTF */
-static int make_locks(void)
-{
-	struct btf *btf = btf__new_empty();
-	int u32, lock, value, key, fd;
-	const void *raw;
-	__u32 size;
-	LIBBPF_OPTS(bpf_map_create_opts, opts);
-
-	key = btf__add_int(btf, "int", 4, BTF_INT_SIGNED);
-	u32 = btf__add_int(btf, "unsigned int", 4, 0);
-	lock = btf__add_struct(btf, "bpf_spin_lock", 4);
-	btf__add_field(btf, "val", u32, 0, 0);
-	value = btf__add_struct(btf, "value", 16);
-	btf__add_field(btf, "before", u32, 0, 0);
-	btf__add_field(btf, "lock", lock, 64, 0);
-	raw = btf__raw_data(btf, &size);
-	fd = bpf_btf_load(raw, size, NULL);
-	btf__free(btf);
-	opts.btf_fd = fd;
-	opts.btf_key_type_id = key;
-	opts.btf_value_type_id = value;
-	return bpf_map_create(BPF_MAP_TYPE_ARRAY, "locks", 4, 16, 2, &opts);
-}
-
 int main(void)
 {
 	static const struct {
@@ -346,7 +321,7 @@ int main(void)
 	int tests = 0, failed = 0;
 
 	ringbuf = bpf_map_create(BPF_MAP_TYPE_RINGBUF, "ringbuf", 0, 0, 4096, NULL);
-	locks = make_locks();
+	locks = held_locks(2);
 	if (held_connect(&tuple) || ringbuf < 0 || locks < 0) {
 		fprintf(stderr, "release: nothing to hold: %s\n", strerror(errno));
 		return 2;

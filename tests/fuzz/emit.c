@@ -6,26 +6,9 @@
  */
 #include <stddef.h>
 #include <string.h>
-#include "emit.h"
+#include "emitter.h"
 
 #define NO_SLOT 0
-
-/* A function that is being emitted */
-struct emitter {
-	struct emitted *e;
-	struct builder *b;
-	const struct prog *p;
-	const struct func *f;
-	const struct maps *maps;
-	int func;
-	/* distances below the frame pointer, or NO_SLOT */
-	int x_slot, ctx_slot, canary_slot, key_slot;
-};
-
-static void emit(struct emitter *em, struct bpf_insn insn)
-{
-	builder_emit(em->b, insn);
-}
 
 static void load_wide(struct emitter *em, int reg, __u64 value)
 {
@@ -40,20 +23,20 @@ static void load_state(struct emitter *em, int reg)
 	emit(em, INSN(0, 0, 0, 0, 0));
 }
 
-static void load_field(struct emitter *em, int reg, size_t off)
+void load_field(struct emitter *em, int reg, size_t off)
 {
 	load_state(em, reg);
 	emit(em, LOAD(reg, reg, off));
 }
 
 /* Jump to a place that land() sets later */
-static int leap(struct emitter *em, struct bpf_insn insn)
+int leap(struct emitter *em, struct bpf_insn insn)
 {
 	emit(em, insn);
 	return em->b->cnt - 1;
 }
 
-static void land(struct emitter *em, int from)
+void land(struct emitter *em, int from)
 {
 	if (from >= 0)
 		em->b->insns[from].off = em->b->cnt - from - 1;
@@ -77,6 +60,17 @@ static int entry_reg(const struct emitter *em)
 	return em->f->sig == SIG_CTX || em->f->sig == SIG_MAIN ? BPF_REG_2 : BPF_REG_1;
 }
 
+/* May the step jump to the common throw? Behind such a jump must be something that is reached. */
+static bool joins_shared(const struct emitter *em, int step)
+{
+	const struct step *s = &em->f->steps[step];
+
+	if (s->kind != STEP_THROW || !s->shared || em->f->bare)
+		return false;
+	return s->cond != ALWAYS || (step == em->f->nr_steps - 1 && em->f->no_exit &&
+				     (em->func || !em->p->callback));
+}
+
 static void lay_out(struct emitter *em)
 {
 	int whole = em->f->stack / 8 * 8, used = 0;
@@ -85,6 +79,10 @@ static void lay_out(struct emitter *em)
 	em->ctx_slot = NO_SLOT;
 	em->canary_slot = NO_SLOT;
 	em->key_slot = NO_SLOT;
+	em->first_free = NO_SLOT;
+	em->active = 0;
+	em->shared = NULL;
+	em->nr_to_shared = 0;
 	if (em->f->bare)
 		return;
 	if (em->f->home_x == HOME_STACK) {
@@ -99,6 +97,10 @@ static void lay_out(struct emitter *em)
 		em->canary_slot = whole;
 	if (whole >= used + 16)
 		em->key_slot = used + 8;
+	em->first_free = used + 16;
+	for (int i = em->f->nr_steps - 1; i >= 0; i--)
+		if (joins_shared(em, i))
+			em->shared = &em->f->steps[i];
 }
 
 static void get_x(struct emitter *em, int reg)
@@ -213,9 +215,9 @@ static void add_result(struct emitter *em)
 }
 
 /* Reserve a record, in r0: a reference, or 0 */
-static void acquire(struct emitter *em)
+void reserve_record(struct emitter *em)
 {
-	builder_load_map(em->b, BPF_REG_1, em->maps->ringbuf);
+	builder_load_map(em->b, BPF_REG_1, em->maps->things.ringbuf);
 	emit(em, MOV_IMM(BPF_REG_2, 8));
 	emit(em, MOV_IMM(BPF_REG_3, 0));
 	emit(em, CALL_HELPER(BPF_FUNC_ringbuf_reserve));
@@ -233,10 +235,10 @@ static void step_call(struct emitter *em, const struct step *s)
 {
 	const struct func *callee = &em->p->funcs[s->which];
 	int reg = callee->sig == SIG_CTX ? BPF_REG_2 : BPF_REG_1;
-	bool hold = s->hold && em->key_slot;
+	bool hold = s->hold_call && em->key_slot;
 
 	if (hold) {
-		acquire(em);
+		reserve_record(em);
 		emit(em, STORE_REG(BPF_REG_10, -em->key_slot, BPF_REG_0));
 	}
 	get_x(em, reg);
@@ -275,9 +277,9 @@ static void step_loop(struct emitter *em, const struct step *s)
 	add_result(em);
 }
 
-static void use_key(struct emitter *em, int map, int helper)
+void use_key(struct emitter *em, int map, int key, int helper)
 {
-	emit(em, STORE_IMM(BPF_REG_10, -em->key_slot, 1));
+	emit(em, STORE_IMM(BPF_REG_10, -em->key_slot, key));
 	emit(em, MOV_REG(BPF_REG_2, BPF_REG_10));
 	emit(em, ALU_IMM(BPF_ADD, BPF_REG_2, -em->key_slot));
 	emit(em, MOV_REG(BPF_REG_3, BPF_REG_2));
@@ -295,7 +297,7 @@ static void step_helper(struct emitter *em, const struct step *s)
 	};
 
 	if (s->which == HELPER_RINGBUF) {
-		acquire(em);
+		reserve_record(em);
 		emit(em, MOV_REG(BPF_REG_1, BPF_REG_0));
 		release(em);
 	} else if (s->which < HELPERS_BARE) {
@@ -303,9 +305,9 @@ static void step_helper(struct emitter *em, const struct step *s)
 	} else if (!em->key_slot) {
 		emit(em, CALL_HELPER(BPF_FUNC_ktime_get_ns));
 	} else if (s->which == HELPER_HASH_LOOKUP) {
-		use_key(em, em->maps->hash, BPF_FUNC_map_lookup_elem);
+		use_key(em, em->maps->hash, 1, BPF_FUNC_map_lookup_elem);
 	} else {
-		use_key(em, em->maps->array, s->which == HELPER_LOOKUP ?
+		use_key(em, em->maps->array, 1, s->which == HELPER_LOOKUP ?
 			BPF_FUNC_map_lookup_elem : BPF_FUNC_map_update_elem);
 	}
 	check_canaries(em);
@@ -347,24 +349,6 @@ static void set_callback(struct emitter *em, int callback)
 	builder_call_kfunc(em->b, KFUNC_SET_CALLBACK);
 }
 
-/* Throw with a reference held, in code that is fine if it doesn't throw */
-static void throw_holding(struct emitter *em)
-{
-	int none, over;
-
-	acquire(em);
-	none = leap(em, JUMP_IMM(BPF_JEQ, BPF_REG_0, 0, 0));
-	load_field(em, BPF_REG_3, offsetof(struct state, in[1]));
-	over = leap(em, JUMP_IMM(BPF_JNE, BPF_REG_3, 1, 0));
-	emit(em, MOV_IMM(BPF_REG_1, 7));
-	builder_call_kfunc(em->b, KFUNC_THROW);
-	land(em, over);
-	emit(em, MOV_REG(BPF_REG_1, BPF_REG_0));
-	emit(em, MOV_IMM(BPF_REG_2, 0));
-	emit(em, CALL_HELPER(BPF_FUNC_ringbuf_discard));
-	land(em, none);
-}
-
 static bool returns_zero(const struct emitter *em)
 {
 	return em->f->sig == SIG_LOOP || em->f->sig == SIG_EACH ||
@@ -374,6 +358,7 @@ static bool returns_zero(const struct emitter *em)
 /* @got: a bare function's result is in r0 */
 static void emit_return(struct emitter *em, bool got)
 {
+	drop_all(em, em->active);
 	if (returns_zero(em)) {
 		emit(em, MOV_IMM(BPF_REG_0, 0));
 	} else if (em->f->bare && !got) {
@@ -421,8 +406,8 @@ static void emit_step(struct emitter *em, const struct step *s)
 	case STEP_SET_CALLBACK:
 		set_callback(em, s->which);
 		break;
-	case STEP_THROW_HOLDING:
-		throw_holding(em);
+	case STEP_THROW_LOSING:
+		throw_losing(em, s);
 		break;
 	}
 }
@@ -451,6 +436,47 @@ static int emit_condition(struct emitter *em, const struct step *s)
 	emit(em, MOV_REG(BPF_REG_3, reg));
 	emit(em, ALU_IMM(BPF_ADD, BPF_REG_3, 0));
 	return leap(em, JUMP_IMM(BPF_JLE, BPF_REG_3, s->limit, 0));
+}
+
+/* Jump to the common throw, where @over is the jump over one of the step's own */
+static void join_shared(struct emitter *em, const struct step *s, int over)
+{
+	if (over >= 0)
+		em->b->insns[over].code ^= BPF_OP(em->b->insns[over].code) == BPF_JNE ?
+					   BPF_JNE ^ BPF_JEQ : BPF_JLE ^ BPF_JGT;
+	else if (s->value & 1)
+		over = leap(em, JUMP(0));
+	if (over >= 0)
+		em->to_shared[em->nr_to_shared++] = over;
+}
+
+static void emit_shared(struct emitter *em)
+{
+	if (!em->shared)
+		return;
+	for (int i = 0; i < em->nr_to_shared; i++)
+		land(em, em->to_shared[i]);
+	step_throw(em, em->shared);
+}
+
+static void emit_with_holders(struct emitter *em, int step)
+{
+	const struct step *s = &em->f->steps[step];
+	bool throws = s->kind == STEP_THROW;
+	int over;
+
+	change_holders(em, s);
+	if (throws)
+		hold_for_throw(em, s);
+	over = emit_condition(em, s);
+	if (joins_shared(em, step)) {
+		join_shared(em, s, over);
+	} else {
+		emit_step(em, s);
+		land(em, over);
+	}
+	if (throws)
+		drop_after_throw(em, s);
 }
 
 /* --- functions ---------------------------------------------------------------------- */
@@ -525,10 +551,8 @@ static void emit_func(struct emitter *em, int watched_args)
 	}
 	for (int i = 0; i < em->f->nr_steps; i++) {
 		const struct step *s = &em->f->steps[i];
-		int over = emit_condition(em, s);
 
-		emit_step(em, s);
-		land(em, over);
+		emit_with_holders(em, i);
 		ends = s->cond == ALWAYS &&
 		       (s->kind == STEP_THROW ||
 			(s->kind == STEP_CALL && !func_returns(em->p, s->which)));
@@ -540,6 +564,7 @@ static void emit_func(struct emitter *em, int watched_args)
 	}
 	if (!ends || !em->f->no_exit)
 		emit_return(em, got);
+	emit_shared(em);
 	if (out >= 0) {
 		land(em, out);
 		emit(em, EXIT());

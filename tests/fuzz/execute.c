@@ -10,6 +10,7 @@
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 #include "execute.h"
+#include "../fdinfo.h"
 #include "../kmod/test.h"
 
 struct maps maps = { .jump_table = -1 };
@@ -17,15 +18,13 @@ int device;
 char why[8192];
 
 static struct state *state;
-/* Of the ring buffer. Nobody reads it, and it must not fill up. */
-static volatile unsigned long *consumer;
-static const volatile unsigned long *producer;
 static char log_buf[1 << 20];
 
 /* A test case that is loaded */
 struct loaded {
 	int prog[PROGS], link[PROGS];
 	int btf_id[PROGS][FUNCS_MAX];
+	long long released[PROGS];	/* what fdinfo has to say in the end */
 };
 
 struct state *shared_state(void)
@@ -50,15 +49,13 @@ void execute_init(void)
 	maps.state = make_map(BPF_MAP_TYPE_ARRAY, 4, sizeof(*state), 1, BPF_F_MMAPABLE);
 	maps.array = make_map(BPF_MAP_TYPE_ARRAY, 4, 8, 3, 0);
 	maps.hash = make_map(BPF_MAP_TYPE_HASH, 8, 8, 16, 0);
-	maps.ringbuf = make_map(BPF_MAP_TYPE_RINGBUF, 0, 0, 4096, 0);
 	state = mmap(NULL, sizeof(*state), PROT_READ | PROT_WRITE, MAP_SHARED, maps.state, 0);
-	consumer = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, maps.ringbuf, 0);
-	producer = mmap(NULL, 4096, PROT_READ, MAP_SHARED, maps.ringbuf, 4096);
 	device = open("/dev/bpf_exceptions_test", O_RDWR);
-	if (state == MAP_FAILED || consumer == MAP_FAILED || producer == MAP_FAILED || device < 0) {
+	if (state == MAP_FAILED || device < 0) {
 		fprintf(stderr, "fuzz: is bpf_exceptions_test.ko loaded? %s\n", strerror(errno));
 		exit(2);
 	}
+	things_init(&maps.things);
 }
 
 static enum verdict say(enum verdict verdict, const char *fmt, ...)
@@ -89,10 +86,11 @@ static struct emitted emitted;
 static int load_emitted(const struct testcase *c, int number, const struct loaded *l, bool log)
 {
 	static const enum bpf_prog_type types[] = {
-		[PROG_XDP] = BPF_PROG_TYPE_XDP, [PROG_EXT] = BPF_PROG_TYPE_EXT,
+		[PROG_EXT] = BPF_PROG_TYPE_EXT,
 		[PROG_FENTRY] = BPF_PROG_TYPE_TRACING, [PROG_FEXIT] = BPF_PROG_TYPE_TRACING,
 	};
 	const struct prog *p = &c->progs[number];
+	int type = p->kind == PROG_XDP ? main_type(c) : types[p->kind];
 	LIBBPF_OPTS(bpf_prog_load_opts, opts);
 
 	if (p->kind != PROG_XDP) {
@@ -101,7 +99,7 @@ static int load_emitted(const struct testcase *c, int number, const struct loade
 		opts.attach_prog_fd = l->prog[p->on_prog];
 		opts.attach_btf_id = l->btf_id[p->on_prog][p->on_func];
 	}
-	return builder_load_with(&emitted.b, types[p->kind], &opts,
+	return builder_load_with(&emitted.b, type, &opts,
 				 log ? log_buf : NULL, log ? sizeof(log_buf) : 0);
 }
 
@@ -113,6 +111,7 @@ static enum verdict load(const struct testcase *c, int number, struct loaded *l,
 	if (!p->present)
 		return RIGHT;
 	emit_prog(&emitted, p, &maps);
+	emitted.b.skb = c->tc;
 	l->prog[number] = load_emitted(c, number, l, false);
 	if (l->prog[number] < 0) {
 		int err = errno;
@@ -244,9 +243,11 @@ static void count(struct stats *stats, const struct run *run, const struct outco
 	stats->watched += !!out->watched;
 	stats->extensions += !!out->extensions;
 	stats->nested += !!out->nested;
+	for (int i = 0; i < THINGS; i++)
+		stats->things[i] += out->things[i];
 }
 
-static enum verdict run_one(const struct testcase *c, int number, const struct loaded *l,
+static enum verdict run_one(const struct testcase *c, int number, struct loaded *l,
 			    struct stats *stats)
 {
 	const struct run *run = &c->runs[number];
@@ -262,16 +263,41 @@ static enum verdict run_one(const struct testcase *c, int number, const struct l
 	memset(state, 0, sizeof(*state));
 	memcpy(state->in, run->in, sizeof(state->in));
 	memcpy(state->canary, run->canary, sizeof(state->canary));
-	*consumer = *producer;
+	things_prepare();
 	if (ioctl(device, TEST_RUN, &args))
 		return say(WRONG, "cannot run: %s\n", strerror(errno));
 	verdict = compare(&args, &want);
+	if (records_left())
+		verdict = say(WRONG, "a ringbuf record is left reserved\n");
+	for (int i = 0; i < PROGS; i++)
+		l->released[i] += want.released[i];
 	if (verdict != RIGHT)
 		say(verdict, "in run %d, context %d%s%s\n", number, run->context,
 		    run->nested ? ", nested in " : "",
 		    !run->nested ? "" : run->nested_context == IN_NMI ? "NMI" : "process context");
 	if (stats)
 		count(stats, run, &want);
+	return verdict;
+}
+
+/* What all runs together released, and left */
+static enum verdict check_things(const struct loaded *l)
+{
+	const char *left = things_left();
+	enum verdict verdict = RIGHT;
+
+	if (left)
+		verdict = say(WRONG, "left: %s\n", left);
+	for (int i = 0; i < PROGS; i++) {
+		long long released = l->prog[i] < 0 ? 0 : fdinfo_value(l->prog[i], "released");
+
+		/* there is no such line where nothing is ever held */
+		if (released < 0)
+			released = 0;
+		if (released != l->released[i])
+			verdict = say(WRONG, "program %d: %lld things released, expected %lld\n", i,
+				      released, l->released[i]);
+	}
 	return verdict;
 }
 
@@ -299,6 +325,7 @@ enum verdict execute(const struct testcase *c, struct stats *stats)
 	struct loaded l;
 
 	memset(&l, 0xff, sizeof(l));
+	memset(l.released, 0, sizeof(l.released));
 	why[0] = 0;
 	set("/proc/sys/net/core/bpf_jit_harden", &blinds, c->blinded, '2');
 	set("/sys/kernel/tracing/events/bpf_exceptions/enable", &traces, c->traced, '1');
@@ -306,6 +333,10 @@ enum verdict execute(const struct testcase *c, struct stats *stats)
 	for (int i = 0; i < RUNS && verdict == RIGHT; i++)
 		if (!c->runs[i].skip)
 			verdict = run_one(c, i, &l, stats);
+	if (verdict == RIGHT)
+		verdict = check_things(&l);
+	else
+		things_left();
 	unload(&l);
 	if (stats) {
 		stats->programs++;
@@ -328,6 +359,9 @@ void print_stats(const struct stats *s)
 	       s->callbacks, s->tail_calls, s->watched);
 	printf("#   throws through fexit %d, through helpers %d, extensions %d, nested programs %d\n",
 	       s->through_fexit, s->through_helpers, s->extensions, s->nested);
+	printf("# released by throws: %d records, %d sockets, %d objects, %d dynptrs, %d locks\n",
+	       s->things[THING_RECORD], s->things[THING_SOCKET], s->things[THING_OBJECT],
+	       s->things[THING_DYNPTR], s->things[THING_LOCK]);
 }
 
 void print_case_insns(FILE *to, const struct testcase *c)
@@ -359,16 +393,58 @@ static void mend(struct testcase *c)
 		c->runs[i].nested &= c->progs[NESTED].present;
 }
 
+static char reason[64];	/* of the refusal that is being minimised */
+
+/* What @why says that it says of other programs, too: the verifier's last words */
+static bool same_reason(void)
+{
+	const char *line = strstr(why, "\nprocessed ");
+
+	while (line > why && line[-1] != '\n')
+		line--;
+	return !line || !*reason || !strncmp(line, reason, strlen(reason));
+}
+
+static void note_reason(void)
+{
+	const char *line = strstr(why, "\nprocessed ");
+
+	while (line > why && line[-1] != '\n')
+		line--;
+	snprintf(reason, sizeof(reason), "%.*s", line ? (int)strcspn(line, "0123456789\n") : 0, line ?: "");
+}
+
 /* Keep the change in @c if the verdict is the same, else undo it */
 static bool keep(struct testcase *c, struct testcase *before, enum verdict verdict)
 {
 	mend(c);
-	if (memcmp(c, before, sizeof(*c)) && execute(c, NULL) == verdict) {
+	if (memcmp(c, before, sizeof(*c)) && execute(c, NULL) == verdict && same_reason()) {
 		*before = *c;
 		return true;
 	}
 	*c = *before;
 	return false;
+}
+
+static bool holds_anything(const struct func *f)
+{
+	for (int i = 0; i < f->nr_steps; i++)
+		if (f->steps[i].acquire || f->steps[i].hold.thing)
+			return true;
+	return false;
+}
+
+static bool simplify_holder(struct testcase *c, struct testcase *before, struct holder *h,
+			    enum verdict verdict)
+{
+	bool changed;
+
+	h->input = 0;
+	changed = keep(c, before, verdict);
+	h->off = 0;
+	changed |= keep(c, before, verdict);
+	h->null = NULL_THROWS;
+	return keep(c, before, verdict) || changed;
 }
 
 static bool simplify_func(struct testcase *c, struct testcase *before, struct func *f,
@@ -377,6 +453,16 @@ static bool simplify_func(struct testcase *c, struct testcase *before, struct fu
 	bool changed = false;
 	int least = 8 * ((f->home_x == HOME_STACK) + (f->home_ctx == HOME_STACK));
 
+	for (int i = 0; i < f->nr_steps; i++) {
+		f->steps[i].acquire = 0;
+		changed |= keep(c, before, verdict);
+		f->steps[i].hold = (struct holder){};
+		changed |= keep(c, before, verdict);
+		f->steps[i].shared = false;
+		changed |= keep(c, before, verdict);
+	}
+	for (int i = 0; i < HOLDERS_MAX; i++)
+		changed |= simplify_holder(c, before, &f->holders[i], verdict);
 	for (int i = f->nr_steps - 1; i >= 0; i--) {
 		memmove(&f->steps[i], &f->steps[i + 1],
 			(STEPS_MAX - 1 - i) * sizeof(f->steps[0]));
@@ -386,12 +472,14 @@ static bool simplify_func(struct testcase *c, struct testcase *before, struct fu
 	for (int i = 0; i < f->nr_steps; i++) {
 		if (f->steps[i].kind != STEP_RETURN)
 			f->steps[i].cond = ALWAYS;
-		f->steps[i].hold = false;
+		f->steps[i].hold_call = false;
+		changed |= keep(c, before, verdict);
+	}
+	if (!f->bare && !holds_anything(f)) {
+		f->stack = least;
 		changed |= keep(c, before, verdict);
 	}
 	if (!f->bare) {
-		f->stack = least;
-		changed |= keep(c, before, verdict);
 		f->canaries = 0;
 		changed |= keep(c, before, verdict);
 	}
@@ -408,6 +496,8 @@ void minimise(struct testcase *c, enum verdict verdict)
 	bool changed = true;
 
 	*before = *c;
+	execute(c, NULL);
+	note_reason();
 	for (int i = 0; i < RUNS; i++) {
 		c->runs[i].skip = true;
 		keep(c, before, verdict);

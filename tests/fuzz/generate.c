@@ -111,7 +111,7 @@ static bool make_call(struct maker *m, struct func *f, struct step *s, int calle
 	s->kind = STEP_CALL;
 	s->which = callee;
 	s->add = below(m, 0x10000);
-	s->hold = m->p->funcs[callee].safe && !f->bare && chance(m, 40);
+	s->hold_call = m->p->funcs[callee].safe && !f->bare && chance(m, 40);
 	account_call(f, &m->p->funcs[callee], 1);
 	return true;
 }
@@ -327,7 +327,7 @@ static void make_chain(struct maker *m)
 	m->p->funcs[0].global = true;
 }
 
-static bool throws(const struct prog *p)
+bool prog_throws(const struct prog *p)
 {
 	for (int i = 0; i < p->nr_funcs; i++)
 		for (int j = 0; j < p->funcs[i].nr_steps; j++)
@@ -373,7 +373,7 @@ static void make_prog(struct maker *m, int number, int kind, int sig)
 		p->callback = make_func(m, SIG_COOKIE, 0, true, 0);
 		p->callback_at = chance(m, 60) ? CB_AT_START : below(m, CB_PLACES);
 	}
-	if (chance(m, number == MAIN ? 85 : 50) && !throws(p))
+	if (chance(m, number == MAIN ? 85 : 50) && !prog_throws(p))
 		have_throw(m);
 }
 
@@ -488,6 +488,7 @@ static void try_generate(struct testcase *c, struct maker *m)
 	struct prog *progs = c->progs;
 
 	memset(c->progs, 0, sizeof(c->progs));
+	c->tc = false;
 	make_prog(m, MAIN, PROG_XDP, SIG_MAIN);
 	if (has_step(&progs[MAIN], STEP_TAIL_CALL)) {
 		make_prog(m, TARGET1, PROG_XDP, SIG_MAIN);
@@ -511,6 +512,7 @@ void generate(struct testcase *c, __u64 seed)
 	do {
 		try_generate(c, &m);
 	} while (too_long(c));
+	add_holders(c);
 }
 
 /* --- facts of a description ------------------------------------------------------- */

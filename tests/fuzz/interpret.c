@@ -13,6 +13,7 @@ struct boundary {
 	int through_fexit;	/* of those, watched by an fexit program */
 	bool thrown;
 	__u64 cookie;
+	int held[THINGS];	/* by all its frames */
 };
 
 struct machine {
@@ -95,8 +96,32 @@ static __u64 cookie_of(const struct machine *m, const struct step *s, __u64 x)
 	return s->value;
 }
 
+static bool is_held(const struct machine *m, const struct holder *h)
+{
+	return h->thing && (!h->input || m->run->in[h->input] == h->limit);
+}
+
+static void hold(const struct machine *m, struct boundary *b, const struct func *f, __u8 holders,
+		 int by)
+{
+	for (int i = 0; i < HOLDERS_MAX; i++)
+		if (holders & 1 << i && is_held(m, &f->holders[i]))
+			b->held[f->holders[i].thing] += by;
+}
+
+static void release_held(struct machine *m, const struct boundary *b)
+{
+	for (int i = 0; i < THINGS; i++) {
+		m->out->released[b->number] += b->held[i];
+		m->out->things[i] += b->held[i];
+	}
+}
+
 static void throw_from(struct machine *m, struct boundary *b, const struct step *s, __u64 x)
 {
+	if (is_held(m, &s->hold))
+		b->held[s->hold.thing]++;
+	release_held(m, b);
 	b->thrown = true;
 	b->cookie = cookie_of(m, s, x);
 	m->out->throws++;
@@ -169,13 +194,17 @@ static __u64 func_value(const struct boundary *b, const struct func *f, __u64 x)
 static __u64 run_steps(struct machine *m, struct boundary *b, const struct func *f, __u64 x)
 {
 	__u64 got, ret;
+	__u8 active = 0;
 
 	for (int i = 0; i < f->nr_steps; i++) {
 		const struct step *s = &f->steps[i];
 		bool does = holds(m, s, x);
 
+		hold(m, b, f, active, -1);
+		active = active_holders(b->p, s, active);
+		hold(m, b, f, active, 1);
 		if (does && s->kind == STEP_RETURN)
-			return func_value(b, f, x);
+			break;
 		if (does && s->kind == STEP_TAIL_CALL && tail_call(m, s, &ret))
 			return ret;
 		got = does ? do_step(m, b, f, s, x) : 0;
@@ -183,6 +212,7 @@ static __u64 run_steps(struct machine *m, struct boundary *b, const struct func 
 			return 0;
 		x = f->bare ? got : (x + got) & MASK;
 	}
+	hold(m, b, f, active, -1);
 	return func_value(b, f, f->bare && !f->nr_steps ? 0 : x);
 }
 

@@ -10,6 +10,7 @@
 #include "insns.h"
 #include "mutate.h"
 #include "random.h"
+#include "../fdinfo.h"
 #include "../kmod/test.h"
 
 static struct testcase testcase;
@@ -31,7 +32,7 @@ enum forbidden {
 	SET_TWICE,
 	SET_IN_SUBPROG,
 	CALL_CALLBACK,
-	THROW_HOLDING,
+	THROW_LOSING,
 	FORBIDDEN,
 };
 
@@ -49,7 +50,7 @@ static const struct {
 		"can only be called from main prog" },
 	[CALL_CALLBACK] = { "exception callback called",
 		"cannot call exception cb directly" },
-	[THROW_HOLDING] = { "throw holding a reference",
+	[THROW_LOSING] = { "throw with the only copy of a reference overwritten",
 		"Unreleased reference" },
 };
 
@@ -112,7 +113,7 @@ static bool forbid(struct random *r, struct prog *p, enum forbidden what)
 	struct step s = { .cond = IF_INPUT, .input = 2, .limit = 1 };
 	int func = 0;
 
-	if (what != THROW_HOLDING && !p->callback)
+	if (what != THROW_LOSING && !p->callback)
 		return false;
 	switch (what) {
 	case THROW_IN_EXCEPTION_CALLBACK:
@@ -140,7 +141,8 @@ static bool forbid(struct random *r, struct prog *p, enum forbidden what)
 		return calls_nothing(&p->funcs[p->callback]) && put_first(&p->funcs[0], s);
 	default:
 		func = choose_func(r, p, may_throw);
-		s.kind = STEP_THROW_HOLDING;
+		s.kind = STEP_THROW_LOSING;
+		s.add = random_below(r, 3);
 		return func && put_first(&p->funcs[func], s);
 	}
 }
@@ -158,9 +160,10 @@ static bool try_forbidden(__u64 seed, int counts[FORBIDDEN])
 		what = random_below(&r, FORBIDDEN);
 	} while (!forbid(&r, p, what));
 	emit_prog(&emitted, p, &maps);
+	emitted.b.skb = testcase.tc;
 	counts[what]++;
 	log_buf[0] = 0;
-	fd = builder_load(&emitted.b, BPF_PROG_TYPE_XDP, log_buf, sizeof(log_buf));
+	fd = builder_load(&emitted.b, main_type(&testcase), log_buf, sizeof(log_buf));
 	if (fd < 0 && (strstr(log_buf, forbidden[what].refusal) ||
 		       (forbidden[what].also && strstr(log_buf, forbidden[what].also))))
 		return true;
@@ -241,6 +244,23 @@ static void mutate_built(struct random *r, struct builder *b)
 	} while (!keeps_func_loads(before.insns, b->insns, b->cnt));
 }
 
+/* Helpers that programs here call, and that don't mind what the context is */
+static bool is_patient(int helper)
+{
+	static const int helpers[] = {
+		BPF_FUNC_get_prandom_u32, BPF_FUNC_ktime_get_ns, BPF_FUNC_get_smp_processor_id,
+		BPF_FUNC_tail_call, BPF_FUNC_loop, BPF_FUNC_for_each_map_elem,
+		BPF_FUNC_map_lookup_elem, BPF_FUNC_ringbuf_reserve, BPF_FUNC_ringbuf_discard,
+		BPF_FUNC_ringbuf_reserve_dynptr, BPF_FUNC_ringbuf_discard_dynptr,
+		BPF_FUNC_sk_release, BPF_FUNC_spin_lock, BPF_FUNC_spin_unlock,
+	};
+
+	for (size_t i = 0; i < sizeof(helpers) / sizeof(helpers[0]); i++)
+		if (helper == helpers[i])
+			return true;
+	return false;
+}
+
 /* The strict caller has no real context, and no patience */
 static bool fit_for_canaries(const struct builder *b)
 {
@@ -249,11 +269,7 @@ static bool fit_for_canaries(const struct builder *b)
 
 		if (BPF_CLASS(in->code) == BPF_LDX && BPF_SIZE(in->code) != BPF_DW)
 			return false;
-		if (is_call(in, 0) && in->imm != BPF_FUNC_get_prandom_u32 &&
-		    in->imm != BPF_FUNC_ktime_get_ns && in->imm != BPF_FUNC_tail_call &&
-		    in->imm != BPF_FUNC_get_smp_processor_id && in->imm != BPF_FUNC_loop &&
-		    in->imm != BPF_FUNC_for_each_map_elem && in->imm != BPF_FUNC_ringbuf_reserve &&
-		    in->imm != BPF_FUNC_ringbuf_discard && in->imm != BPF_FUNC_map_lookup_elem)
+		if (is_call(in, 0) && !is_patient(in->imm))
 			return false;
 	}
 	return true;
@@ -269,12 +285,13 @@ static bool test_run(int fd)
 }
 
 struct mutants {
-	int tried, loaded, run, run_with_canaries, bad;
+	int tried, loaded, run, run_with_canaries, released, bad;
 };
 
 static bool run_mutant(int fd, const struct testcase *c, struct mutants *m)
 {
 	struct state *state = shared_state();
+	const char *left;
 	bool canaries = fit_for_canaries(&emitted.b);
 
 	for (int i = 0; i < RUNS; i++) {
@@ -283,14 +300,29 @@ static bool run_mutant(int fd, const struct testcase *c, struct mutants *m)
 		memset(state, 0, sizeof(*state));
 		memcpy(state->in, c->runs[i].in, sizeof(state->in));
 		memcpy(state->canary, c->runs[i].canary, sizeof(state->canary));
+		things_prepare();
 		test_run(fd);
+		if (records_left()) {
+			printf("# a ringbuf record is left reserved\n");
+			return false;
+		}
 		if (!canaries)
 			continue;
 		if (ioctl(device, TEST_RUN, &args) || args.bad) {
 			printf("# the caller's registers changed: %#x\n", args.bad);
 			return false;
 		}
+		if (records_left()) {
+			printf("# a ringbuf record is left reserved, in context %d\n", args.context);
+			return false;
+		}
 	}
+	left = things_left();
+	if (left) {
+		printf("# left: %s\n", left);
+		return false;
+	}
+	m->released += fdinfo_value(fd, "released") > 0;
 	m->run++;
 	m->run_with_canaries += canaries;
 	return true;
@@ -305,9 +337,10 @@ static bool try_mutant(__u64 seed, struct mutants *m)
 	announce("mutant", seed);
 	generate(&testcase, random_next(&r));
 	emit_prog(&emitted, &testcase.progs[MAIN], &maps);
+	emitted.b.skb = testcase.tc;
 	mutate_built(&r, &emitted.b);
 	emitted.b.bare = random_percent(&r, 10);
-	fd = builder_load(&emitted.b, BPF_PROG_TYPE_XDP, NULL, 0);
+	fd = builder_load(&emitted.b, main_type(&testcase), NULL, 0);
 	m->tried++;
 	if (fd < 0)
 		return true;
@@ -335,7 +368,7 @@ bool run_mutants(__u64 seed, int count)
 		progress("mutants", i, count);
 		try_mutant(random_next(&r), &m);
 	}
-	printf("# %d mutants, %d loaded, %d run, %d of these with canaries\n", m.tried, m.loaded,
-	       m.run, m.run_with_canaries);
+	printf("# %d mutants, %d loaded, %d run, %d of these with canaries, %d released things\n",
+	       m.tried, m.loaded, m.run, m.run_with_canaries, m.released);
 	return !m.bad;
 }

@@ -8,6 +8,52 @@ static const char *const helpers[] = { "prandom", "ktime", "cpu", "ringbuf", "lo
 				       "hash lookup", "update" };
 static const char *const cookies[] = { "constant", "imm", "x", "canary" };
 
+static const char *const things[] = { "nothing", "record", "socket", "object", "dynptr", "lock" };
+static const char *const nulls[] = { "unchecked", "or NULL", "throws if NULL" };
+
+static void print_place(FILE *to, int reg, int slot)
+{
+	if (reg == ON_STACK)
+		fprintf(to, " in free slot %d", slot);
+	else
+		fprintf(to, " in r%d", reg);
+}
+
+static void print_holder(FILE *to, const struct holder *h)
+{
+	fprintf(to, "%s", things[h->thing]);
+	print_place(to, h->reg, h->slot);
+	if (h->thing == THING_LOCK && h->keep != h->reg)
+		print_place(to, h->keep, h->slot);
+	if (h->thing == THING_LOCK)
+		fprintf(to, ", index %d", h->index);
+	else
+		fprintf(to, ", %s", nulls[h->null]);
+	if (h->off)
+		fprintf(to, ", + %d", h->off);
+	if (h->input)
+		fprintf(to, ", if in[%d] == %d", h->input, h->limit);
+}
+
+/* What the step holds from here on, and what no more */
+static void print_holders(FILE *to, const struct func *f, const struct step *s)
+{
+	for (int i = 0; i < HOLDERS_MAX; i++) {
+		if (s->drop & 1 << i)
+			fprintf(to, "#\t\tdrop %d\n", i);
+		if (!(s->acquire & 1 << i))
+			continue;
+		fprintf(to, "#\t\tacquire %d: ", i);
+		print_holder(to, &f->holders[i]);
+		fprintf(to, "\n");
+	}
+	if (!s->hold.thing)
+		return;
+	fprintf(to, "#\t\thold for the throw: ");
+	print_holder(to, &s->hold);
+	fprintf(to, "\n");
+}
+
 static void print_step(FILE *to, const struct step *s)
 {
 	fprintf(to, "#\t\t");
@@ -21,7 +67,7 @@ static void print_step(FILE *to, const struct step *s)
 		break;
 	case STEP_CALL:
 		fprintf(to, "x += func%d(x + %d)%s\n", s->which, s->add,
-			s->hold ? ", holding a reference" : "");
+			s->hold_call ? ", holding a reference" : "");
 		break;
 	case STEP_HELPER:
 		fprintf(to, "helper %s\n", helpers[s->which]);
@@ -34,7 +80,8 @@ static void print_step(FILE *to, const struct step *s)
 		fprintf(to, "x += bpf_for_each_map_elem(func%d)\n", s->which);
 		break;
 	case STEP_THROW:
-		fprintf(to, "throw %s %#llx\n", cookies[s->which], s->value);
+		fprintf(to, "throw %s %#llx%s\n", cookies[s->which], s->value,
+			s->shared ? ", shared" : "");
 		break;
 	case STEP_TAIL_CALL:
 		if (s->from_input)
@@ -51,8 +98,8 @@ static void print_step(FILE *to, const struct step *s)
 	case STEP_SET_CALLBACK:
 		fprintf(to, "set the callback\n");
 		break;
-	case STEP_THROW_HOLDING:
-		fprintf(to, "throw with a reference\n");
+	case STEP_THROW_LOSING:
+		fprintf(to, "throw with a reference that is nowhere any more\n");
 		break;
 	default:
 		fprintf(to, "nothing\n");
@@ -80,8 +127,10 @@ static void print_func(FILE *to, const struct prog *p, int func)
 		if (f->canaries & 1 << i)
 			fprintf(to, ", canary in r%d", 6 + i);
 	fprintf(to, "%s\n", f->bare ? ", bare" : "");
-	for (int i = 0; i < f->nr_steps; i++)
+	for (int i = 0; i < f->nr_steps; i++) {
+		print_holders(to, f, &f->steps[i]);
 		print_step(to, &f->steps[i]);
+	}
 	if (f->nr_steps && f->no_exit && !func_returns(p, func))
 		fprintf(to, "#\t\t(no exit behind what never returns)\n");
 	else
@@ -90,7 +139,7 @@ static void print_func(FILE *to, const struct prog *p, int func)
 
 void print_testcase(FILE *to, const struct testcase *c)
 {
-	fprintf(to, "#   %s, %s\n", c->blinded ? "blinded" : "not blinded",
+	fprintf(to, "#   %s, %s, %s\n", c->tc ? "tc" : "xdp", c->blinded ? "blinded" : "not blinded",
 		c->traced ? "traced" : "not traced");
 	for (int i = 0; i < RUNS; i++) {
 		const struct run *run = &c->runs[i];

@@ -17,6 +17,7 @@
 
 #define FUNCS_MAX	28
 #define STEPS_MAX	8
+#define HOLDERS_MAX	3
 #define LEVELS		8	/* frames on the stack at once */
 #define STACK_MAX	512
 #define TAIL_ROOM	255	/* stack that the callers of a function with a tail call may have */
@@ -50,7 +51,7 @@ enum step_kind {
 	STEP_RETURN,
 	/* what the verifier must refuse, see mutate.c */
 	STEP_SET_CALLBACK,
-	STEP_THROW_HOLDING,
+	STEP_THROW_LOSING,
 };
 
 enum cond { ALWAYS, IF_X_ABOVE, IF_INPUT };
@@ -72,17 +73,41 @@ enum helper {
 /* Entries of the jump table. The last two don't lead anywhere. */
 enum tail { TAIL_FIRST, TAIL_SECOND, TAIL_EMPTY, TAIL_OUTSIDE, TAILS };
 
+/* What a program can hold where it throws */
+enum thing { THING_NONE, THING_RECORD, THING_SOCKET, THING_OBJECT, THING_DYNPTR, THING_LOCK, THINGS };
+
+/* What a program does about NULL, which none of them ever is */
+enum null { NULL_UNCHECKED, NULL_KEPT, NULL_THROWS, NULLS };
+
+enum { ON_STACK = 10 };
+
+/* A variable for something to hold */
+struct holder {
+	__u8 thing;
+	__u8 reg;		/* or ON_STACK */
+	__u8 keep;		/* where a lock's value is while it is being locked: r6 - r9, ON_STACK */
+	__u8 slot;		/* of those that nothing else uses; a dynptr has the next one, too */
+	__u8 null;
+	__u8 input;		/* holds it where in[] is limit, and NULL otherwise; 0: always */
+	__u8 limit;
+	__u8 off;		/* it points so many bytes behind the thing's start */
+	__u8 index;		/* of a lock: 0, the one whose address is known, or an element */
+};
+
 struct step {
 	__u8 kind;
 	__u8 cond;
 	__u8 input;		/* in[] that the condition checks */
 	__u8 which;		/* function, helper, cookie, or entry of the jump table */
 	bool from_input;	/* entry of the jump table is in in[input] */
-	bool hold;		/* a reference, during the call */
+	bool hold_call;		/* a reference, during the call */
 	bool called;		/* bpf_loop() is, and not inlined */
 	__u16 limit;		/* of the condition */
 	__u16 add;		/* to x, for the callee, or times to loop */
 	__u64 value;		/* logged, or thrown */
+	__u8 acquire, drop;	/* bit by bit, the function's holders, before the step; drop first */
+	struct holder hold;	/* a throw's own: held while it is decided whether to throw */
+	bool shared;		/* it jumps to the one throw that several have in common */
 };
 
 enum signature {
@@ -113,6 +138,7 @@ struct func {
 	__u32 cost;		/* see COST_MAX */
 	__u32 logs;
 	struct step steps[STEPS_MAX];
+	struct holder holders[HOLDERS_MAX];
 };
 
 enum prog_kind { PROG_XDP, PROG_EXT, PROG_FENTRY, PROG_FEXIT };
@@ -144,6 +170,7 @@ struct testcase {
 	__u64 seed;
 	bool blinded;	/* bpf_jit_harden is on while it is loaded */
 	bool traced;	/* somebody listens to the trace event while it runs */
+	bool tc;	/* what isn't attached is of type sched_cls, not xdp */
 	struct prog progs[PROGS];
 	struct run runs[RUNS];
 };
@@ -155,10 +182,25 @@ struct outcome {
 	__u32 ret, nested_ret;
 	int throws, deepest;	/* frames below a program's main */
 	int tail_calls, through_fexit, through_helpers, extensions, watched, callbacks, nested;
+	int released[PROGS];	/* by throws, of each program */
+	int things[THINGS];	/* that they released */
 };
 
 void generate(struct testcase *c, __u64 seed);
 void interpret(const struct testcase *c, const struct run *run, struct outcome *out);
+
+/*
+ * Have the programs hold things, some of the time: what is random here has numbers of its own, so
+ * that where nothing is held the programs are those of the same seed without.
+ */
+void add_holders(struct testcase *c);
+bool prog_throws(const struct prog *p);
+/* Stack slots of a function that are there for holders */
+int free_slots(const struct func *f);
+/* Does it have one for keys and the like? */
+bool has_key_slot(const struct func *f);
+/* Which holders of @f hold something in step @s, by its bits, if @active did before */
+__u8 active_holders(const struct prog *p, const struct step *s, __u8 active);
 
 /* Whether its instructions have a path to the end of the function */
 bool func_returns(const struct prog *p, int func);

@@ -239,6 +239,15 @@ static long run_held(struct test_run *run)
 	return to_drop ? -ENODATA : 0; /* it never came to bpf_test_nest() */
 }
 
+/* An xdp program, or one of tc */
+static struct bpf_prog *get_prog(u32 fd)
+{
+	struct bpf_prog *prog = bpf_prog_get_type_dev(fd, BPF_PROG_TYPE_XDP, false);
+
+	return PTR_ERR_OR_ZERO(prog) == -EINVAL ?
+	       bpf_prog_get_type_dev(fd, BPF_PROG_TYPE_SCHED_CLS, false) : prog;
+}
+
 static long hold(u32 __user *fd_at)
 {
 	struct bpf_prog *prog;
@@ -246,7 +255,7 @@ static long hold(u32 __user *fd_at)
 
 	if (get_user(fd, fd_at))
 		return -EFAULT;
-	prog = bpf_prog_get_type_dev(fd, BPF_PROG_TYPE_XDP, false);
+	prog = get_prog(fd);
 	if (IS_ERR(prog))
 		return PTR_ERR(prog);
 	mutex_lock(&run_lock);
@@ -264,11 +273,11 @@ static long run(struct test_run *run)
 
 	if ((int)run->prog_fd == -1)
 		return run_held(run);
-	prog = bpf_prog_get_type_dev(run->prog_fd, BPF_PROG_TYPE_XDP, false);
+	prog = get_prog(run->prog_fd);
 	if (IS_ERR(prog))
 		return PTR_ERR(prog);
 	if (run->nested_fd)
-		nested_prog = bpf_prog_get_type_dev(run->nested_fd, BPF_PROG_TYPE_XDP, false);
+		nested_prog = get_prog(run->nested_fd);
 	if (IS_ERR(nested_prog)) {
 		bpf_prog_put(prog);
 		return PTR_ERR(nested_prog);
@@ -389,7 +398,7 @@ static long fire(struct test_volley *args)
 	struct volley *v;
 	u32 i;
 
-	prog = bpf_prog_get_type_dev(args->prog_fd, BPF_PROG_TYPE_XDP, false);
+	prog = get_prog(args->prog_fd);
 	if (IS_ERR(prog))
 		return PTR_ERR(prog);
 	v = kzalloc(sizeof(*v), GFP_KERNEL);
@@ -479,7 +488,8 @@ static int __init test_init(void)
 
 	init_completion(&outer.done);
 	err = register_btf_kfunc_id_set(BPF_PROG_TYPE_XDP, &test_kfunc_set) ?:
-	      register_btf_kfunc_id_set(BPF_PROG_TYPE_TRACING, &test_kfunc_set);
+	      register_btf_kfunc_id_set(BPF_PROG_TYPE_TRACING, &test_kfunc_set) ?:
+	      register_btf_kfunc_id_set(BPF_PROG_TYPE_SCHED_CLS, &test_kfunc_set);
 	if (err)
 		return err;
 	err = register_nmi_handler(NMI_LOCAL, handle_nmi, 0, "bpf_exceptions_test");

@@ -38,6 +38,7 @@ static bool volley(struct activity *a, struct test_volley *v)
 		fail(a, "cannot run: %s", strerror(errno));
 		return false;
 	}
+	things_consume();
 	if (v->bad)
 		fail(a, "the caller's registers were not preserved: %#x", v->bad);
 	return true;
@@ -297,7 +298,7 @@ void tc_round(struct activity *a)
 		a->done++;
 		send_packets(&s, 100);
 	}
-	read_counts(&p, &c, &unused);
+	read_counts(&p, &c, &unused, &unused);
 	close_sender(&s, c.begun);
 	hook.attach_point = BPF_TC_INGRESS | BPF_TC_EGRESS;
 	bpf_tc_hook_destroy(&hook);

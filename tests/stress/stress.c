@@ -12,7 +12,8 @@
  *
  * No throw may get lost. Each is counted four times: by the program before the throw, by the
  * exception callback, by the kernel in fdinfo, and by the program's caller, who sees what it
- * returned. Prints KTAP, with a test for each activity, and "# " lines with the figures.
+ * returned. Half of the programs hold things when they throw, which are counted by the program and
+ * in fdinfo, and in the end nothing may be left held. Prints KTAP, with a test for each activity, and "# " lines with the figures.
  *
  * Exit status: 0 all passed, 1 one or more failed, 2 cannot begin.
  */
@@ -34,7 +35,9 @@
 #define LEAST_OVER 100
 #define LEAST_STACKS 20
 #define LEAST_SAMPLES 3
+#define LEAST_RELEASED 1000
 
+struct things things;
 int device, cpus, lsm_hook, timer_hook;
 static volatile bool stop;
 /* Held for reading while using the module or one of its symbols, and for writing to reload it */
@@ -227,6 +230,17 @@ static bool go(int (*cnt)(void), int expected, const char *what)
 	return cnt() <= expected;
 }
 
+static bool nothing_left(void)
+{
+	const char *left = things_left();
+
+	if (left)
+		printf("# left: %s\n", left);
+	if (things_consume())
+		printf("# left: a ringbuf record\n");
+	return !left && !things_consume();
+}
+
 static bool all_enough(void)
 {
 	for (int i = 0; i < ACTIVITIES; i++) {
@@ -254,11 +268,12 @@ static void run_all(int seconds)
 
 static void report_all(int programs, int trampolines)
 {
-	__u64 throws = 0, over = activities_over();
+	__u64 throws = 0, released = 0, over = activities_over();
 
 	for (int i = 0; i < ACTIVITIES; i++) {
 		report(&activities[i]);
 		throws += activities[i].begun;
+		released += activities[i].released;
 	}
 	printf("# %llu throws, %llu programs on top of another, %llu attempts to unload the module in use\n",
 	       throws, over, unload_attempts);
@@ -270,6 +285,8 @@ static void report_all(int programs, int trampolines)
 	     "stack traces from inside throws, which show the program");
 	test(sampled_throws >= LEAST_SAMPLES, "samples", "samples from inside throws");
 	test(go(count_programs, programs, "programs"), "programs", "no program is left");
+	printf("# %llu things released by throws\n", released);
+	test(released >= LEAST_RELEASED && nothing_left(), "held", "what was held at throws was released");
 	test(go(count_trampolines, trampolines, "trampolines"), "trampolines", "no trampoline is left");
 }
 
@@ -296,6 +313,7 @@ static bool prepare(void)
 	pthread_rwlockattr_setkind_np(&attr, PTHREAD_RWLOCK_PREFER_WRITER_NONRECURSIVE_NP);
 	pthread_rwlock_init(&gate, &attr);
 	know_module();
+	things_init(&things);
 	return true;
 }
 

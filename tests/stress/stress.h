@@ -8,6 +8,7 @@
 #include <bpf/bpf.h>
 #include <linux/types.h>
 #include "../builder.h"
+#include "../things.h"
 #include "../kmod/test.h"
 
 #define MAX_CPUS 8
@@ -23,6 +24,7 @@ struct activity {
 	const char *unit;	/* what done counts */
 	/* throws, as counted by programs, callbacks, fdinfo, and callers */
 	__u64 begun, ended, fdinfo, seen;
+	__u64 released;		/* by throws, the same in fdinfo as counted by programs */
 	__u64 passed;		/* runs that didn't throw */
 	__u64 over;		/* runs on top of another program */
 	__u64 done;
@@ -32,6 +34,7 @@ struct activity {
 };
 
 /* stress.c */
+extern struct things things;
 extern int device, cpus, lsm_hook, timer_hook;
 extern __thread unsigned int seed;
 
@@ -47,7 +50,7 @@ bool put(const char *path, const char *text, int flags);
 
 /* programs.c */
 struct counts {
-	__u64 begun, ended, passed, damaged;
+	__u64 begun, ended, passed, damaged, held;
 };
 
 enum { MAX_PROGS = 256 };
@@ -76,7 +79,7 @@ bool pack_open(struct pack *p, struct activity *a);
 bool open_xdp_pack(struct pack *p, struct activity *a, int progs);
 int pack_add(struct pack *p, const struct kind *kind);
 __u64 pack_close(struct pack *p, long long seen);
-bool read_counts(const struct pack *p, struct counts *counts, __u64 *fdinfo);
+bool read_counts(const struct pack *p, struct counts *counts, __u64 *fdinfo, __u64 *released);
 bool goes_on(const struct pack *p, __u64 end);
 
 /* run.c */
