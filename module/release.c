@@ -2,18 +2,20 @@
 /*
  * What a frame of the program holds when a throw leaves it: references, a lock.
  *
- * The verifier has seen to it that at each throw, and at each call on the way to one, everything
- * that is held is where the entries of that return address say, and that where they say and
- * nothing is held there is NULL. So all there is to do is to call the function that an entry
- * names with the pointer that is there. The program could have called it itself, right there:
- * this is its context, with its preemption, its RCU and, if it holds a lock, its interrupts.
+ * The verifier has made sure that at each throw, and at each call on the way to one, everything
+ * that is held is where the entries of that return address say, and that these places contain
+ * NULL if nothing is held. So all there is to do is to call the function that an entry names with
+ * the pointer found there. The program could have called it itself at that place: the context is
+ * its own, with its preemption state, its RCU read-side section and, if it holds a lock, its
+ * interrupt state.
  */
 #include <linux/bpf.h>
 #include "release.h"
 
 #ifdef BPF_UNWIND_RELEASES
 
-static notrace const struct bpf_unwind_site *find_site(const struct bpf_unwind_cleanup *cleanup, u32 ret)
+static notrace const struct bpf_unwind_site *
+find_site(const struct bpf_unwind_cleanup *cleanup, u32 ret)
 {
 	const struct bpf_unwind_site *site = cleanup->site;
 	u32 low = 0, high = cleanup->site_cnt, mid;
@@ -45,8 +47,9 @@ find_place(const struct throw_frame *at, const unsigned long *scratch, u32 place
 }
 
 /* The pointer that a throw has to release, or NULL where nothing is held */
-static __always_inline unsigned long held_pointer(const struct throw_frame *at, const unsigned long *scratch,
-				  const struct bpf_unwind_entry *entry)
+static __always_inline unsigned long
+held_pointer(const struct throw_frame *at, const unsigned long *scratch,
+	     const struct bpf_unwind_entry *entry)
 {
 	const unsigned long *place = find_place(at, scratch, entry->place);
 
@@ -74,8 +77,9 @@ static __always_inline void __nocfi release(unsigned long pointer,
  * @cleanup: of the program
  * @unlocked: bpf_exceptions_unlock() has released the lock
  */
-void __nocfi notrace bpf_exceptions_release(const struct throw_frame *at, const unsigned long *scratch,
-				    struct bpf_unwind_cleanup *cleanup, bool unlocked)
+void __nocfi notrace
+bpf_exceptions_release(const struct throw_frame *at, const unsigned long *scratch,
+		       struct bpf_unwind_cleanup *cleanup, bool unlocked)
 {
 	const struct bpf_unwind_site *site = find_site(cleanup, at->ip);
 	const struct bpf_unwind_entry *entry, *end;
@@ -105,8 +109,9 @@ void __nocfi notrace bpf_exceptions_release(const struct throw_frame *at, const 
  * @scratch: as for bpf_exceptions_release()
  * @cleanup: of the program
  */
-void __nocfi notrace bpf_exceptions_unlock(const struct throw_frame *at, const unsigned long *scratch,
-				   struct bpf_unwind_cleanup *cleanup)
+void __nocfi notrace
+bpf_exceptions_unlock(const struct throw_frame *at, const unsigned long *scratch,
+		      struct bpf_unwind_cleanup *cleanup)
 {
 	const struct bpf_unwind_site *site = find_site(cleanup, at->ip);
 	const struct bpf_unwind_entry *entry;

@@ -137,7 +137,8 @@ u64 bpf_exceptions_report(const struct throw_frame *throw, struct bpf_unwind_tab
 		key = key_of(trail.landing);
 		trace_bpf_throw(table->aux, throw->cookie, &trail,
 				has_callback(table) && !trail.ends_timer,
-				returns_cookie(table) && !trail.ends_timer ? throw->cookie : 0, key);
+				returns_cookie(table) && !trail.ends_timer ? throw->cookie : 0,
+				key);
 	}
 	end_event();
 	return key;

@@ -14,9 +14,9 @@
 #include "pending.h"
 
 /*
- * What the landing jumps to is an ordinary BPF function, called as one: by an indirect
- * jump that retpolines apply to, to an address that has an ENDBR where IBT wants one. No
- * C call is involved, so no prototype that kCFI could check.
+ * The landing jumps to an ordinary BPF function, in the way that such functions are called: by an
+ * indirect jump that retpolines apply to, to an address that has an ENDBR if IBT requires one. No C
+ * call is involved, so there is no prototype for kCFI to check.
  */
 #ifdef CONFIG_RETPOLINE
 #define JMP_RDX "jmp __x86_indirect_thunk_rdx"

@@ -8,8 +8,8 @@
  * a helper's callback have a walk of their own (pending.c), and tail calls and extensions
  * a main program, where the walk ends.
  *
- * Frames are only read here, but for mend_trampoline(). They are left behind all at once, when
- * bpf_throw() sets the stack pointer: so it doesn't matter what interrupts the walk, or where.
+ * Frames are only read here, except in mend_trampoline(). They are all left at once, when
+ * bpf_throw() sets the stack pointer. So it doesn't matter what interrupts the walk, or where.
  */
 #include <linux/bpf.h>
 #include <linux/bug.h>
@@ -51,15 +51,16 @@ bpf_exceptions_search_frame(struct bpf_unwind_table *table, u32 ret)
 }
 
 /*
- * The function that @hint is the index of, the one found last time, which most of the time is
- * found again. Throws on other processors may write it, too; who asks checks what it gets.
+ * The function whose index is @hint: the one that was found last time, and most often is found
+ * again. Throws on other processors may write the hint as well, so the caller checks what it
+ * gets.
  */
 static __always_inline struct bpf_unwind_frame *
 hinted_frame(struct bpf_unwind_table *table, u16 hint)
 {
 	struct bpf_unwind_frame *frame = &table->frame[hint];
 
-	/* one pointer to go by, or each look into it is calculated anew */
+	/* keep it as one pointer, or the address of each access is calculated again */
 	OPTIMIZER_HIDE_VAR(frame);
 	return frame;
 }
@@ -146,7 +147,7 @@ find_thrower(const struct throw_frame *throw, struct bpf_unwind_table *table)
 }
 
 /*
- * It isn't the caller that it was last time: another one, or a trampoline comes first.
+ * The caller isn't the same as last time: it is another one, or a trampoline comes first.
  * Leaves the return address in throw->ip.
  */
 static noinline struct bpf_unwind_frame *
@@ -168,8 +169,8 @@ find_caller(struct throw_frame *throw, struct bpf_unwind_table *table, u8 *hint)
 
 /*
  * The walk through a program that may hold things: what a frame holds is released before it is
- * left. That takes the frame's registers, which the other walk doesn't always restore. Until the lock
- * is released no program may run that could take it, hence notrace; @unlocked if that has happened.
+ * left. That takes the frame's registers, which the other walk doesn't always restore. Until the
+ * lock has been released (@unlocked), no program may run that could take it, hence notrace.
  */
 static noinline notrace void walk_and_release(struct throw_frame *throw,
 					      struct bpf_unwind_table *table,
@@ -297,11 +298,11 @@ struct landing notrace bpf_exceptions_unwind(struct throw_frame *throw,
 }
 
 /*
- * Have the trampoline that called the function at @fp look to stack walkers like a frame that
- * its caller called. The kernel takes its return address for the one above the frame pointer:
- * that one is in the first instruction of the function, which has no frame yet, and so the
- * caller would be left out. Nothing else needs it: the trampoline isn't returned to any more,
- * and in its epilogue it would skip that address.
+ * Make the trampoline that called the function at @fp look to stack walkers like a frame that its
+ * caller called. The kernel takes the address above the frame pointer for its return address. That
+ * one is in the first instruction of the function, which has no frame yet, so the caller would be
+ * left out. Nothing else needs it: the trampoline is never returned to, and its epilogue would skip
+ * that address.
  *
  * Return: the trampoline's frame pointer.
  */
@@ -323,12 +324,12 @@ static bool ends_timer(const struct bpf_unwind_frame *frame)
 }
 
 /**
- * bpf_exceptions_follow() - look which way a throw comes
+ * bpf_exceptions_follow() - find the functions that a throw leaves
  * @throw: the thrower's registers, before bpf_exceptions_unwind() has changed them
  * @table: of the program that throws
  * @trail: set to the functions that are left, and where
  *
- * What it changes are frames that only stack walkers still look at.
+ * It changes only frames that nothing but stack walkers still reads.
  */
 void bpf_exceptions_follow(const struct throw_frame *throw, struct bpf_unwind_table *table,
 			   struct trail *trail)

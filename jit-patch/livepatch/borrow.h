@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Included ahead of each source file that the livepatch takes from the kernel: what these
- * define by macros is vmlinux's, and is referred to there. Nothing of it has a second copy.
+ * Included before each source file that the livepatch takes from the kernel. What these files
+ * define by macros belongs to vmlinux, and becomes a reference to it, so that nothing has a
+ * second copy.
  */
 #ifndef _BPF_EXCEPTIONS_LIVEPATCH_BORROW_H
 #define _BPF_EXCEPTIONS_LIVEPATCH_BORROW_H
@@ -20,7 +21,7 @@
 #include <linux/static_call.h>
 #include <linux/tracepoint.h>
 
-/* The declaration of a function takes the "static" that may be in front */
+/* A declaration of a function takes up the "static" that may precede it */
 #undef DEFINE_MUTEX
 #define DEFINE_MUTEX(name) int name##_is_borrowed(void); extern struct mutex name
 #undef DEFINE_SPINLOCK
@@ -36,7 +37,7 @@
 #undef DEFINE_STATIC_CALL_NULL
 #define DEFINE_STATIC_CALL_NULL(name, func) int name##_is_borrowed(void); DECLARE_STATIC_CALL(name, func)
 
-/* Sets and lists of BTF IDs: resolved in vmlinux */
+/* Sets and lists of BTF IDs, which are resolved in vmlinux */
 #undef BTF_ID
 #define BTF_ID(kind, name)
 #undef BTF_ID_UNUSED
@@ -67,8 +68,8 @@
 #define late_initcall(fn)
 
 /*
- * The kernel searches all its symbols for each relocation that refers to one of these. So there is
- * one, in main.c, for what is used often.
+ * The kernel searches all its symbols for each relocation that refers to one of these. So for those
+ * that are used often there is only one, in main.c.
  */
 #include <asm/nops.h>
 extern struct btf **borrowed_btf_vmlinux;

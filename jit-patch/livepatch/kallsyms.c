@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Reads the names of all symbols out of a vmlinux that has no symbol table, as in a bzImage.
+ * Reads the names of all symbols from a vmlinux without a symbol table, such as that in a bzImage.
  *
  * scripts/kallsyms.c of the kernel writes them into .rodata, as these arrays in this order, each
  * aligned to 8: addresses, their base, number of symbols (4 bytes), names, markers (4 bytes, the
@@ -8,8 +8,8 @@
  * token_index (2 bytes, the place of each string). A name is a length (one byte, or two with the
  * high bit of the first set) and as many tokens.
  *
- * The index is looked for by what it must look like, and the others ahead of it. The strings have
- * to agree with the index, and the names with the markers.
+ * The index is found by what it must look like, and the others before it. The strings must agree
+ * with the index, and the names with the markers.
  */
 #include <err.h>
 #include <fcntl.h>
@@ -28,14 +28,14 @@
 #define FEWEST_SYMS 1000
 
 struct tables {
-	const __u8 *start, *end;	/* what they are looked for in */
+	const __u8 *start, *end;	/* where to look for them */
 	const __u8 *names, *names_end;
 	const char *token_table;
 	const __u16 *token_index;
 	__u32 num_syms;
 };
 
-/* Strings that follow each other, the last ending right before @index but for alignment? */
+/* Do strings follow one another here, the last ending right before @index, except for alignment? */
 static const char *table_before(const __u8 *start, const __u16 *index)
 {
 	const char *end = (const char *)index, *table;
@@ -67,7 +67,7 @@ static bool looks_like_index(const __u16 *index)
 	return true;
 }
 
-/* The place of the name behind the one at @name, or NULL */
+/* The place of the name after the one at @name, or NULL */
 static const __u8 *next_name(const struct tables *t, const __u8 *name)
 {
 	size_t len = *name++;
@@ -77,7 +77,7 @@ static const __u8 *next_name(const struct tables *t, const __u8 *name)
 	return len && len <= (size_t)(t->names_end - name) ? name + len : NULL;
 }
 
-/* The names from @names on, if the markers are behind them and point into them */
+/* The names from @names on, if the markers follow them and point into them */
 static bool names_fit(struct tables *t, const __u8 *names)
 {
 	const __u8 *name = names;
@@ -220,7 +220,7 @@ void kallsyms_sort(struct kallsyms *syms)
 }
 
 /**
- * kallsyms_count() - how many symbols have a name?
+ * kallsyms_count() - count the symbols of a name
  * @syms: sorted
  * @name: the name
  *

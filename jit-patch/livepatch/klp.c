@@ -6,19 +6,18 @@
  *        klp relocate VMLINUX SYMVERS MODULE
  *        klp names VMLINUX
  *
- * The objects of the livepatch refer to functions and variables that vmlinux has, and doesn't
- * export (SYMVERS, a Module.symvers, says what it exports). The kernel finds those when it loads
- * the module, if their symbols and relocations are as the kernel's
- * Documentation/livepatch/module-elf-format.rst says. "relocate" makes them so, in the module as
- * kbuild has made it.
+ * The objects of the livepatch refer to functions and variables that vmlinux has but doesn't
+ * export (SYMVERS, a Module.symvers, says what it exports). The kernel resolves these when it
+ * loads the module, if their symbols and relocations have the form that the kernel's
+ * Documentation/livepatch/module-elf-format.rst describes. "relocate" brings them into that form,
+ * in the module that kbuild has made.
  *
- * For each relocation the kernel searches all its symbols. So "stubs" prints an assembly file that
- * has, for each function that is called more than once, a jump to it: only that one is to be
- * looked up.
+ * The kernel searches all its symbols for each relocation. So "stubs" prints an assembly file
+ * with a jump to each function that is called more than once: only that jump has to be relocated.
  *
  * "names" prints the types and names of all symbols, in the order of /proc/kallsyms.
  *
- * Each symbol has to be in VMLINUX, and once: the kernel takes the first of those with a name.
+ * Each symbol must be in VMLINUX exactly once, as the kernel takes the first one of a name.
  */
 #include <err.h>
 #include <fcntl.h>
@@ -36,7 +35,7 @@
 #define SHF_RELA_LIVEPATCH 0x00100000
 #endif
 
-/* What a stub jumps to has this in front of the function's name, which is the stub's */
+/* A stub has the function's name, and its target that name with this in front */
 #define PREFIX "vmlinux."
 
 static struct kallsyms vmlinux;
@@ -84,7 +83,7 @@ static void read_exported(struct names *names, const char *path)
 	qsort(names->name, names->cnt, sizeof(*names->name), compare);
 }
 
-/* Complains of a symbol that the kernel wouldn't find, or not find the right one of */
+/* Complains about a symbol that the kernel wouldn't find, or would find the wrong one of */
 static bool resolvable(const char *name)
 {
 	size_t cnt = kallsyms_count(&vmlinux, name);
@@ -200,7 +199,7 @@ static struct use *find_use(struct uses *uses, const char *name)
 	return &uses->use[i];
 }
 
-/* What an object refers to and has not, into @uses; what it has, into @defined. */
+/* Puts what an object refers to but lacks into @uses, and what it has into @defined. */
 static void find_uses(const char *path, struct uses *uses, struct names *defined)
 {
 	struct object obj;
@@ -277,7 +276,7 @@ static size_t add_string(struct strings *strings, const char *prefix, const char
 	return at;
 }
 
-/* The size of the table so far is what the strings' places count from. */
+/* The places of the strings count from the current size of the table. */
 static size_t table_size(const struct object *obj, size_t ndx)
 {
 	GElf_Shdr shdr;

@@ -1,18 +1,18 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * layout - are the structures that the livepatch was compiled with those of its kernel?
+ * layout - compare the structures that the livepatch was compiled with to those of its kernel
  *
  * usage: layout VMLINUX BTF [--grown STRUCT]... [--own STRUCT]... [--called FUNCTION]...
  *
  *   VMLINUX   the kernel, an ELF file with BTF
  *   BTF       what the livepatch was compiled with
- *   --grown   a structure that only the verifier has, which may be longer than the kernel's
- *   --own     a structure that the kernel has its own of, and looks into for its own programs only
+ *   --grown   a structure that only the verifier uses, and that may be longer than the kernel's
+ *   --own     a structure that the kernel has instances of its own of, for its own programs only
  *   --called  a function of the kernel that the livepatch calls. It mustn't take a grown structure:
  *             it would work on that with the kernel's own verifier
  *
- * Each structure, union and enumeration that both have by a name has to have the same size and the
- * same members at the same places. Prints those that differ.
+ * Every structure, union and enumeration that both have by the same name must have the same size
+ * and the same members at the same places. Prints those that differ.
  *
  * Exit status: 0 all the same, 1 some differ.
  */
@@ -88,8 +88,8 @@ static const struct btf_member *find_member(const struct btf *btf, const struct 
 }
 
 /*
- * Each enumerator of the kernel's has the same value. It does no harm that there are more. None at
- * all: the type is declared only. Those of 64 bits are compared by their sizes alone.
+ * Every enumerator of the kernel must have the same value; additional ones do no harm. A type
+ * without any is only declared. 64-bit enumerations are compared by size only.
  */
 static bool same_values(const struct btf *their_btf, const struct btf_type *theirs,
 			const struct btf *our_btf, const struct btf_type *ours, char *why, size_t len)
@@ -116,7 +116,7 @@ static bool same_size(__s64 theirs, __s64 ours, bool grows)
 	return theirs == ours || (grows && ours > theirs);
 }
 
-/* Why isn't @ours the kernel's @theirs? Members without a name are told by their places. */
+/* Why @ours differs from the kernel's @theirs. Members without a name are identified by place. */
 static bool same(const struct btf *their_btf, const struct btf_type *theirs,
 		 const struct btf *our_btf, const struct btf_type *ours, bool grows, char *why, size_t len)
 {

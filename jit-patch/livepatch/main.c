@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * BPF exceptions on a kernel without the companion series: its changes as a livepatch.
+ * BPF exceptions on a kernel without the companion series: the series as a livepatch.
  *
  * The other files of this module are taken from the kernel's source with the series applied, see
- * "table". They are the verifier, the x86 JIT and what these need, as a second instance beside
- * vmlinux's. A program is verified and JITed by one or by the other: old and new code never
- * share one, whenever the livepatch is enabled or disabled. That takes three functions of
- * vmlinux to be replaced.
+ * "table". They are the verifier, the x86 JIT and what these need, as a second instance next to
+ * that of vmlinux. A program is verified and JITed by one of the two: old and new code never
+ * share a program, whenever the livepatch is enabled or disabled. For that, three functions of
+ * vmlinux are replaced.
  */
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
@@ -23,10 +23,10 @@
 #include <asm/nops.h>
 #include "target.h"
 
-/* What the series exports besides */
+/* What else the series exports */
 #include "exports.h"
 
-/* Of vmlinux, which declares them in kernel/livepatch/core.h */
+/* These are vmlinux's, which declares them in kernel/livepatch/core.h */
 extern struct mutex klp_mutex;
 extern struct list_head klp_patches;
 
@@ -42,9 +42,9 @@ void bpf_prog_show_fdinfo(struct seq_file *m, struct file *filp);
 #endif
 
 /*
- * In place of vmlinux's bpf_check(). Programs that call kfuncs are JITed here, by the JIT that
- * knows exceptions: vmlinux's bpf_prog_select_runtime(), which comes next, leaves programs alone
- * that have been.
+ * Replaces bpf_check(). Programs that call kfuncs are JITed here, by the JIT that knows
+ * exceptions: vmlinux's bpf_prog_select_runtime(), which comes next, leaves programs alone that
+ * are already JITed.
  */
 static int check_and_jit(struct bpf_prog **prog, union bpf_attr *attr, bpfptr_t uattr)
 {
@@ -53,7 +53,7 @@ static int check_and_jit(struct bpf_prog **prog, union bpf_attr *attr, bpfptr_t 
 	err = bpf_check(prog, attr, uattr);
 	if (err)
 		return err;
-	/* jit_subprogs() has freed the table of kfuncs, but the unwind table is to be completed */
+	/* jit_subprogs() has freed the table of kfuncs, but the unwind table must be completed */
 	if ((*prog)->aux->kfunc_tab || bpf_prog_unwind((*prog)->aux))
 		*prog = bpf_prog_select_runtime(*prog, &err);
 	return err;
@@ -96,7 +96,7 @@ static bool has_func(struct klp_object *obj, const char *name)
 	return false;
 }
 
-/* Another livepatch of the same functions has changed them for a reason, which would be undone. */
+/* Another livepatch has changed the same functions for a reason, which this one would undo. */
 static int check_others(void)
 {
 	struct klp_patch *other;
@@ -139,11 +139,11 @@ static int check_kernel(void)
 }
 
 /*
- * Enabling ends when no task is in one of the functions. What loads programs before that may get
- * vmlinux's verifier, which refuses those with exceptions.
+ * Enabling is finished when no task is in one of the functions. Until then, a task that loads a
+ * program may still get vmlinux's verifier, which refuses programs with exceptions.
  *
- * Nothing here is __init, nor made so by module_init(): kallsyms keeps all symbols of a livepatch,
- * and would have those where the next module is loaded.
+ * Nothing here is __init, or made so by module_init(): kallsyms keeps all symbols of a livepatch,
+ * and would still show those after another module has been loaded in their place.
  */
 int init_module(void)
 {
@@ -168,7 +168,7 @@ int init_module(void)
 	return 0;
 }
 
-/* The kernel has let go of the module when it gets here, after the livepatch was disabled */
+/* Runs only after the livepatch was disabled and the kernel has let go of the module */
 void cleanup_module(void)
 {
 }

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * What a throw costs in a program that may hold something when it throws: sites_N from depth N,
- * with nothing held on the way, and plain_N, the same program without the other function's record; throw_held_N with N ring buffer records held, and errors_held_N,
- * which discards them and returns an error instead.
+ * What a throw costs in a program that may hold something when it throws. sites_N throws from depth
+ * N, with nothing held on the way; plain_N is the same program without the other function's record.
+ * throw_held_N throws with N ring buffer records held; errors_held_N discards them and returns an
+ * error instead.
  */
 #include <linux/bpf.h>
 #include <bpf/bpf_helpers.h>

@@ -286,7 +286,7 @@ static bool run_once(struct loaded *l, const struct row *row, enum test_context 
 	return as_expected(l, row, ret) || fail("... in context %u", context);
 }
 
-/* Throw in each round that there is to throw in, and in none; twice: all has to be dropped by then */
+/* Throw in each round, and in none; all of it twice, as everything must have been dropped */
 static bool run_rounds(struct loaded *l, const struct row *row, enum test_context context)
 {
 	for (int again = 0; again < 2; again++) {
@@ -319,7 +319,7 @@ static const struct row *find_row(const char *prog)
 	abort();
 }
 
-/* --- what a throw has to leave as it was ------------------------------------------------------- */
+/* --- what a throw must leave as it was -------------------------------------------------------- */
 
 /* Preemption, RCU's nesting, migration, looked at before the program and after it */
 static bool kept(void)

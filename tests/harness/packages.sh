@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-only
-# shellcheck shell=bash disable=SC2154 # run has set tmp
+# shellcheck shell=bash disable=SC2153,SC2154 # run has set ROOT and tmp
 #
-# The Debian packages, installed for real: in a Debian 12 of their own beside Debian's kernel, where DKMS
-# builds both modules; that kernel then loads them as they were installed, and a program throws. Takes
-# root, for the chroot, and half a gigabyte of packages from the archive.
+# The Debian packages, really installed: into a fresh Debian 12 with Debian's kernel, where DKMS builds
+# both modules. Then that kernel loads them as installed, and a program throws. Needs root, for the
+# chroot, and downloads half a gigabyte of packages.
 
 "$ROOT/scripts/setup" packages
 ((EUID == 0)) || die "installing the packages into a chroot takes root"

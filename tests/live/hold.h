@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* Holds a thread up inside a system call, at its access to a page that isn't there yet */
+/* Holds up a thread inside a system call, when it accesses a page that isn't there yet */
 #ifndef _HOLD_H
 #define _HOLD_H
 
@@ -17,9 +17,9 @@ struct hold {
 	pthread_t thread;
 };
 
-/* Have a thread do hold->call(); true when it sleeps there, within a minute */
+/* Make a thread run hold->call(); true if it sleeps there within a minute */
 bool hold_begin(struct hold *hold, int (*call)(struct hold *hold));
-/* Let it go on, with zeros in the page, and wait for its end */
+/* Let it continue, with zeros in the page, and wait for it to end */
 void hold_end(struct hold *hold);
 
 #endif /* _HOLD_H */

@@ -36,7 +36,7 @@
 #define MODULE "bpf_exceptions"
 #define OTHER "other_livepatch"
 
-/* What a verifier without the series says of the kfuncs: they claim to acquire something */
+/* What a verifier without the series says about the kfuncs, which claim to acquire something */
 #define REFUSAL "acquire kernel function does not return PTR_TO_BTF_ID"
 
 static int failed, num;
@@ -71,7 +71,7 @@ static int run(int fd)
 	return bpf_prog_test_run_opts(fd, &opts) ? -1 : (int)opts.retval;
 }
 
-/* Throws in a subprogram; returns 1 if that comes back */
+/* Throws in a subprogram; returns 1 if that returns */
 static int load_thrower_with(char *log, int log_size)
 {
 	static struct builder b;
@@ -348,7 +348,7 @@ struct tally {
 	int threw, refused, absent, plain, wrong;
 };
 
-/* In a process of its own: the builder ends it where there is no module */
+/* In a process of its own, as the builder ends it if there is no module */
 static int attempt(void)
 {
 	int fd = load_plain();
@@ -361,7 +361,7 @@ static int attempt(void)
 		return throws(fd) ? 0 : 11;
 	if (strstr(verifier_log, REFUSAL))
 		return 3;
-	/* the module goes, or is about to come */
+	/* the module is going, or about to come */
 	return errno == ENXIO || errno == ENOENT || strstr(verifier_log, "is not allowed") ? 2 : 12;
 }
 
@@ -388,7 +388,7 @@ static void load_programs(struct tally *tally)
 	}
 }
 
-/* Wait until a program more has come to this end, however slow the machine is */
+/* Wait until one more program has ended this way, however slow the machine is */
 static bool one_more(int *cnt)
 {
 	int i, before = __atomic_load_n(cnt, __ATOMIC_RELAXED);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* Loads and unloads modules, and tells the state of those that are livepatches */
+/* Loads and unloads modules, and reports the state of livepatches */
 #ifndef _MODULES_H
 #define _MODULES_H
 
@@ -7,11 +7,11 @@
 
 extern const char *folder;	/* that they are in, as NAME.ko */
 
-/* Return 0 or an errno, which is in errno, too */
+/* Return 0 or an errno, and set errno */
 int load(const char *name);
 int load_with(const char *name, const char *parameters);
 int unload(const char *name);
-/* Within half a minute: what holds a module goes after a grace period, or a transition */
+/* Tries for half a minute, as what holds a module goes after a grace period or a transition */
 bool unload_soon(const char *name);
 
 /* What a livepatch's @file in sysfs has; -1: it isn't there, so that the livepatch is disabled */
@@ -22,7 +22,7 @@ bool begin_disabling(const char *livepatch);
 bool disable(const char *livepatch);
 
 void clear_log(void);
-/* The kernel's log since then has @text; else a line of output says that it hasn't */
+/* Whether the kernel's log since then has @text; prints a line if it doesn't */
 bool log_has(const char *text);
 
 #endif /* _MODULES_H */

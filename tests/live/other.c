@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Somebody else's livepatch. The function that it replaces is one that the project's replaces as well, so
- * that the fdinfo of BPF programs is another; with "test_runs" it is one that a task can be held up in:
- * XDP programs can't be run for tests then. With "replace" it takes the place of all other livepatches.
+ * Somebody else's livepatch. It replaces a function that the project's livepatch replaces as well,
+ * so that the fdinfo of BPF programs is different. With "test_runs" it replaces one that a task can
+ * be held up in: then XDP programs can't be run for tests. With "replace" it takes the place of all
+ * other livepatches.
  */
 #include <linux/bpf.h>
 #include <linux/livepatch.h>

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * What mainline does in another way: tests/runner -b expects what it does.
+ * What mainline does differently; tests/runner -b expects what mainline does.
  */
 #include "../bpf/test.h"
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Contract, section 10: one object for 6.1 and for mainline. Compiled with
+ * One object for 6.1 and for mainline. Compiled with
  * BPF_EXCEPTIONS_PORTABLE, and run on both.
  */
 #include "../bpf/test.h"

@@ -234,10 +234,10 @@ static int ways_args(enum way way)
 	return way == CALL ? 1 : way == FOR_EACH ? 4 : 2;
 }
 
-/* Once: the map has one element */
-static void call_by(struct builder *b, enum way way, int func, int map)
+/* Calls @func once, as the map has one element */
+static void call_by(struct builder *b, enum way how, int func, int map)
 {
-	if (way == CALL) {
+	if (how == CALL) {
 		builder_emit(b, MOV_IMM(BPF_REG_1, 0));
 		builder_call(b, func);
 		return;
@@ -246,15 +246,15 @@ static void call_by(struct builder *b, enum way way, int func, int map)
 	builder_emit(b, CALL_HELPER(BPF_FUNC_ktime_get_ns));
 	builder_emit(b, MOV_REG(BPF_REG_4, BPF_REG_0));
 	builder_emit(b, ALU_IMM(BPF_RSH, BPF_REG_4, 63));
-	if (way == INLINED_LOOP)
+	if (how == INLINED_LOOP)
 		builder_emit(b, MOV_IMM(BPF_REG_4, 0));
-	if (way == FOR_EACH)
+	if (how == FOR_EACH)
 		builder_load_map(b, BPF_REG_1, map);
 	else
 		builder_emit(b, MOV_IMM(BPF_REG_1, 1));
 	builder_load_func(b, BPF_REG_2, func);
 	builder_emit(b, MOV_IMM(BPF_REG_3, 0));
-	builder_emit(b, CALL_HELPER(way == FOR_EACH ? BPF_FUNC_for_each_map_elem : BPF_FUNC_loop));
+	builder_emit(b, CALL_HELPER(how == FOR_EACH ? BPF_FUNC_for_each_map_elem : BPF_FUNC_loop));
 }
 
 /*
