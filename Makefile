@@ -45,7 +45,7 @@ tool := $(BUILD)/tools/bpfthrow
 
 help:
 	@echo 'BPF exceptions for Linux 6.1'
-	@sed -n 's/^##@ \(.*\)/\n\1:/p; s/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 26
+	@sed -n 's/^##@ \(.*\)/\n\1:/p; s/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 34
 	@echo
 	@echo 'Variables:'
 	@echo '  CACHE=DIR      where kernels are kept (default: ~/.cache/bpf-exceptions)'
