@@ -91,3 +91,18 @@ HOLDS(held_static, may_throw)
 SEC("tc") __test("a global function throws while its caller holds a record") __exception_default_cookie
 __returns(64) __bare_returns(64)
 HOLDS(held_global, global_may_throw)
+
+static long throwing_callback(__u32 index, void *unused)
+{
+	if (index == 3)
+		bpf_throw(64 + index);
+	return 0;
+}
+
+SEC("tc") __test("the callback of bpf_loop() throws") __exception_default_cookie __returns(67)
+__bare_refused("cannot be called from callback subprog")
+int loop(struct __sk_buff *ctx)
+{
+	bpf_loop(10, throwing_callback, NULL, 0);
+	return 1;
+}
