@@ -16,6 +16,7 @@ void __bpf_tramp_exit(struct bpf_tramp_image *tr) __weak;
 #ifdef BPF_UNWIND_RET_COOKIE
 u64 bpf_unwind_ret_cookie(u64 cookie) __weak;
 #endif
+DECLARE_PER_CPU(u32, bpf_unwind_pending) __weak;
 
 /* The kfuncs, for their BTF: they have no other caller than BPF programs; see throw.c */
 void bpf_throw(u64 cookie) asm("bpf_throw_prototype");

@@ -124,15 +124,18 @@ static int check_others(void)
 
 static int check_kernel(void)
 {
-	static const u8 build_id[] = { TARGET_BUILD_ID };
+	static const u8 target_id[] = { TARGET_BUILD_ID };
+	const u8 *build_id = target_id;
 
+	/* not to be compared with constants in the code: a test changes it in the file */
+	OPTIMIZER_HIDE_VAR(build_id);
 	if (!borrowed_bpf_verifier_lock) {
 		pr_err("the module has lost its livepatch relocations, by strip it seems: build it again\n");
 		return -ENOEXEC;
 	}
-	if (memcmp(vmlinux_build_id, build_id, sizeof(build_id))) {
+	if (memcmp(vmlinux_build_id, build_id, sizeof(target_id))) {
 		pr_err("made for kernel " TARGET_VERSION ", build ID %*phN, and this one's is %*phN: make it for this kernel\n",
-		       (int)sizeof(build_id), build_id, (int)sizeof(build_id), vmlinux_build_id);
+		       (int)sizeof(target_id), build_id, (int)sizeof(target_id), vmlinux_build_id);
 		return -ENOEXEC;
 	}
 	return check_others();

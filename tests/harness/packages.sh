@@ -11,8 +11,8 @@ stock=$("$ROOT/scripts/stock")
 stock_release=$(<"$stock/release")
 # one that the livepatch isn't for: what comes and has no source installed
 other=$("$ROOT/scripts/stock" --list | grep -vE "cloud|rt|^$stock_release$" | tail -n 1)
-root=$tmp/debian
-updates=$root/lib/modules/$stock_release/updates
+debian=$tmp/debian
+updates=$debian/lib/modules/$stock_release/updates
 
 # The archive as apt knows it here
 archive() {
@@ -23,7 +23,7 @@ archive() {
 in_chroot() {
 	# shellcheck disable=SC2016 # for the shell in the namespace
 	exec unshare --mount --pid --fork --kill-child sh -c '
-		mount -t proc proc "$0/proc" && mount -t tmpfs tmpfs "$0/tmp" && exec chroot "$0" "$@"' "$root" "$@"
+		mount -t proc proc "$0/proc" && mount -t tmpfs tmpfs "$0/tmp" && exec chroot "$0" "$@"' "$debian" "$@"
 }
 
 apt() {
@@ -33,19 +33,19 @@ apt() {
 }
 
 modules() {
-	find "$root/lib/modules" -name 'bpf_exceptions*' -printf '%P\n' | sort | paste -sd' '
+	find "$debian/lib/modules" -name 'bpf_exceptions*' -printf '%P\n' | sort | paste -sd' '
 }
 
 debian_12() {
 	archive | exec mmdebstrap --mode=root --variant=minbase --skip=cleanup/apt/lists --aptopt='APT::Install-Recommends "0"' \
-		--include="linux-image-$stock_release,linux-headers-$stock_release,dkms,openssl" bookworm "$root" -
+		--include="linux-image-$stock_release,linux-headers-$stock_release,dkms,openssl" bookworm "$debian" -
 }
 
 check "the packages are made" 0 "" "$ROOT/scripts/deb"
 mapfile -t packages <"$tmp/out"
 holds "they are two" test ${#packages[@]} = 2
 check "a Debian 12 with its own kernel" 0 "success" debian_12
-cp "${packages[@]}" "$root/root/"
+cp "${packages[@]}" "$debian/root/"
 check "they are installed, and DKMS builds for that kernel" 0 "DKMS: install completed|Installing to /lib/modules/$stock_release" \
 	apt install "${packages[@]/#*\///root/}"
 holds "DKMS has installed both modules" test "$(modules)" = \
@@ -55,20 +55,20 @@ holds "both are signed with the key that DKMS has made" test \
 
 # That kernel, with the modules as they are there, and programs made with the header as it is there
 mkdir -p "$tmp/modules/$stock_release" "$tmp/samples"
-cp -r "$updates" "$root/lib/modules/$stock_release"/modules.* "$tmp/modules/$stock_release/"
-holds "the kernel is the one that the test machine boots" cmp "$root/boot/vmlinuz-$stock_release" "$stock/bzImage"
+cp -r "$updates" "$debian/lib/modules/$stock_release"/modules.* "$tmp/modules/$stock_release/"
+holds "the kernel is the one that the test machine boots" cmp "$debian/boot/vmlinuz-$stock_release" "$stock/bzImage"
 for sample in "$ROOT"/bpf/samples/*.bpf.c; do
 	sed 's,"../bpf_exceptions.h",<bpf_exceptions.h>,' "$sample" >"$tmp/samples/${sample##*/}"
 	holds "the header of the package compiles ${sample##*/}" \
-		clang -O2 -g -Wall -Wextra -target bpf -mcpu=v2 -I "$root/usr/include" -idirafter "/usr/include/$(gcc -print-multiarch)" \
+		clang -O2 -g -Wall -Wextra -target bpf -mcpu=v2 -I "$debian/usr/include" -idirafter "/usr/include/$(gcc -print-multiarch)" \
 		-c "$tmp/samples/${sample##*/}" -o "$tmp/samples/$(basename "$sample" .c).o"
 done
 make -s -C "$ROOT" build/samples/samples >&2
-cp "$ROOT/build/samples/samples" "$root/usr/sbin/bpfthrow" "$tmp/samples/"
+cp "$ROOT/build/samples/samples" "$debian/usr/sbin/bpfthrow" "$tmp/samples/"
 
 # shellcheck disable=SC2016 # for the machine's shell
 check "that kernel, which takes signed modules only and has the key, loads them by modprobe, and programs throw" 0 "" \
-	"$ROOT/scripts/vm" --kernel "$stock" --no-module --trust "$root/var/lib/dkms/mok.pub" --append "module.sig_enforce=1 lockdown=integrity" \
+	"$ROOT/scripts/vm" --kernel "$stock" --no-module --trust "$debian/var/lib/dkms/mok.pub" --append "module.sig_enforce=1 lockdown=integrity" \
 	--console "$ROOT/build/vm/packages.log" --with "$(type -P modprobe)" --with "$tmp/modules" --with "$tmp/samples" -- sh -c '
 	mkdir -p /lib/modules && ln -s "/work/modules/$1" /lib/modules/ && modprobe bpf_exceptions && lsmod && cd samples &&
 	{ ./bpfthrow --time 20 >/tmp/thrown & } && sleep 2 && ./samples && kill -INT $! && wait $! && cat /tmp/thrown' sh "$stock_release"
@@ -82,5 +82,5 @@ check "the headers of another kernel are installed all the same" 0 "bpf-exceptio
 holds "nothing was built for it" test "$(modules | tr ' ' '\n' | grep -c "^$other/")" = 0
 check "they are removed" 0 "Removing bpf-exceptions-dkms" apt remove bpf-exceptions-dkms bpf-exceptions
 holds "no module is left" test -z "$(modules)"
-holds "nor what tells modprobe of them" bash -c "! grep bpf_exceptions '$root/lib/modules/$stock_release/modules.dep'"
-holds "nor header, tool and source" test -z "$(find "$root/usr" -name 'bpf*exceptions*' ! -path '*/doc/*')"
+holds "nor what tells modprobe of them" bash -c "! grep bpf_exceptions '$debian/lib/modules/$stock_release/modules.dep'"
+holds "nor header, tool and source" test -z "$(find "$debian/usr" -name 'bpf*exceptions*' ! -path '*/doc/*')"

@@ -16,7 +16,7 @@ bool unload_soon(const char *name);
 
 /* What a livepatch's @file in sysfs has; -1: it isn't there, so that the livepatch is disabled */
 int read_state(const char *livepatch, const char *file);
-/* Wait a minute for "transition" to be this: 1 while it is enabled or disabled, 0 when it is enabled, or -1 */
+/* Wait a minute for "transition": 1 while that is on, 0 when the livepatch is enabled, or -1 */
 bool wait_for(const char *livepatch, int transition);
 bool begin_disabling(const char *livepatch);
 bool disable(const char *livepatch);
