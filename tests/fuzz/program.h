@@ -200,7 +200,7 @@ int free_slots(const struct func *f);
 /* Does it have one for keys and the like? */
 bool has_key_slot(const struct func *f);
 /* Which holders of @f hold something in step @s, by its bits, if @active did before */
-__u8 active_holders(const struct prog *p, const struct step *s, __u8 active);
+__u8 active_holders(const struct prog *p, const struct func *f, const struct step *s, __u8 active);
 
 /* Whether its instructions have a path to the end of the function */
 bool func_returns(const struct prog *p, int func);
