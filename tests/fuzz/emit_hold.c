@@ -193,7 +193,7 @@ void drop_all(struct emitter *em, __u8 holders)
 
 void change_holders(struct emitter *em, const struct step *s)
 {
-	__u8 next = active_holders(em->p, s, em->active);
+	__u8 next = active_holders(em->p, em->f, s, em->active);
 
 	drop_all(em, em->active & ~next);
 	for (int i = 0; i < HOLDERS_MAX; i++)

@@ -55,21 +55,43 @@ static bool leads_to_tail_call(const struct prog *p, const struct func *f)
 		return true;
 	for (int i = 0; i < f->nr_steps; i++) {
 		const struct func *callee = &p->funcs[f->steps[i].which];
+		int kind = f->steps[i].kind;
 
-		if (f->steps[i].kind == STEP_CALL && !callee->global && leads_to_tail_call(p, callee))
+		if ((kind == STEP_CALL || kind == STEP_LOOP || kind == STEP_EACH) && !callee->global &&
+		    leads_to_tail_call(p, callee))
 			return true;
 	}
 	return false;
 }
 
-__u8 active_holders(const struct prog *p, const struct step *s, __u8 active)
+/* May a helper's callback throw below it? Then only callee-saved registers can hold things. */
+static bool leads_to_helper(const struct prog *p, const struct step *s)
 {
 	const struct func *callee = &p->funcs[s->which];
 
+	if (s->kind == STEP_LOOP || s->kind == STEP_EACH)
+		return !callee->safe;
+	if (s->kind != STEP_CALL || callee->global)
+		return false;
+	for (int i = 0; i < callee->nr_steps; i++)
+		if (leads_to_helper(p, &callee->steps[i]))
+			return true;
+	return false;
+}
+
+__u8 active_holders(const struct prog *p, const struct func *f, const struct step *s, __u8 active)
+{
+	const struct func *callee = &p->funcs[s->which];
+	__u8 next = (active & ~s->drop) | s->acquire;
+
 	if (s->kind == STEP_TAIL_CALL ||
-	    (s->kind == STEP_CALL && !callee->global && leads_to_tail_call(p, callee)))
+	    ((s->kind == STEP_CALL || s->kind == STEP_LOOP || s->kind == STEP_EACH) &&
+	     !callee->global && leads_to_tail_call(p, callee)))
 		return 0;
-	return (active & ~s->drop) | s->acquire;
+	for (int i = 0; i < HOLDERS_MAX && leads_to_helper(p, s); i++)
+		if (f->holders[i].reg == ON_STACK)
+			next &= ~(1 << i);
+	return next;
 }
 
 /* --- choosing ----------------------------------------------------------------------- */

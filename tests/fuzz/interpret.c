@@ -201,7 +201,7 @@ static __u64 run_steps(struct machine *m, struct boundary *b, const struct func 
 		bool does = holds(m, s, x);
 
 		hold(m, b, f, active, -1);
-		active = active_holders(b->p, s, active);
+		active = active_holders(b->p, f, s, active);
 		hold(m, b, f, active, 1);
 		if (does && s->kind == STEP_RETURN)
 			break;

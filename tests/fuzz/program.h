@@ -85,8 +85,8 @@ enum { ON_STACK = 10 };
 struct holder {
 	__u8 thing;
 	__u8 reg;		/* or ON_STACK */
-	__u8 keep;		/* where a lock's value is while it is being locked: r6 - r9, ON_STACK */
-	__u8 slot;		/* of those that nothing else uses; a dynptr has the next one, too */
+	__u8 keep;		/* of a lock: where its value is during the call that locks */
+	__u8 slot;		/* a free one; a dynptr has the next one, too */
 	__u8 null;
 	__u8 input;		/* holds it where in[] is limit, and NULL otherwise; 0: always */
 	__u8 limit;
@@ -105,7 +105,7 @@ struct step {
 	__u16 limit;		/* of the condition */
 	__u16 add;		/* to x, for the callee, or times to loop */
 	__u64 value;		/* logged, or thrown */
-	__u8 acquire, drop;	/* bit by bit, the function's holders, before the step; drop first */
+	__u8 acquire, drop;	/* bit by bit, holders; before the step, drop first */
 	struct holder hold;	/* a throw's own: held while it is decided whether to throw */
 	bool shared;		/* it jumps to the one throw that several have in common */
 };
@@ -200,7 +200,7 @@ int free_slots(const struct func *f);
 /* Does it have one for keys and the like? */
 bool has_key_slot(const struct func *f);
 /* Which holders of @f hold something in step @s, by its bits, if @active did before */
-__u8 active_holders(const struct prog *p, const struct step *s, __u8 active);
+__u8 active_holders(const struct prog *p, const struct func *f, const struct step *s, __u8 active);
 
 /* Whether its instructions have a path to the end of the function */
 bool func_returns(const struct prog *p, int func);

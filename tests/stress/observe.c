@@ -41,11 +41,11 @@ static void read_trace(void)
 
 /* Functions that throws call, and that interrupt them; a kernel may lack some */
 static const char *const traced[] = {
-	"bpf_exceptions_unwind", "search_frame", "leave_trampoline", "bpf_user_rnd_u32",
-	"bpf_get_prandom_u32", "hrtimer_interrupt", "update_process_times", "irq_work_run",
-	"irq_work_single", "tasklet_action_common*", "generic_smp_call_function*", "net_rx_action",
-	"tcf_classify", "bpf_test_*", "bpf_prog_test_*", "__bpf_prog_*", "__bpf_tramp_*",
-	"handle_nmi", "ktime_get*", "shoot*",
+	"find_thrower*", "find_caller*", "bpf_exceptions_leave_trampoline", "bpf_ringbuf_discard",
+	"bpf_user_rnd_u32", "bpf_get_prandom_u32", "hrtimer_interrupt", "update_process_times",
+	"irq_work_run", "irq_work_single", "tasklet_action_common*", "generic_smp_call_function*",
+	"net_rx_action", "tcf_classify", "bpf_test_*", "bpf_prog_test_*", "__bpf_prog_*",
+	"__bpf_tramp_*", "handle_nmi", "ktime_get*", "shoot*",
 };
 
 static void filter_on(void)
@@ -77,8 +77,8 @@ static bool tracer_off(void)
 
 static bool kprobe_on(void)
 {
-	static const char entry[] = "p:stress/unwind bpf_exceptions:bpf_exceptions_unwind";
-	static const char ret[] = "r:stress/unwound bpf_exceptions:bpf_exceptions_unwind";
+	static const char entry[] = "p:stress/unwind bpf_exceptions:bpf_exceptions_leave_trampoline";
+	static const char ret[] = "r:stress/unwound bpf_exceptions:bpf_exceptions_leave_trampoline";
 
 	return put(TRACING "kprobe_events", entry, O_TRUNC) &&
 	       put(TRACING "kprobe_events", ret, O_APPEND) &&

@@ -167,34 +167,34 @@ static void stack_address(struct builder *b, int reg, int slot)
 }
 
 /*
- * Acquire @thing, and keep it in @reg, or on the stack if that is 0.
+ * Acquire @what, and keep it in @reg, or on the stack if that is 0.
  *
  * Return: the jump to where the function ends, taken if there is none; or -1
  */
-static int acquire(struct builder *b, enum thing thing, int reg)
+static int acquire(struct builder *b, enum thing what, int reg)
 {
 	int none = -1;
 
-	if (thing == RECORD || thing == DYNPTR) {
+	if (what == RECORD || what == DYNPTR) {
 		builder_load_map(b, BPF_REG_1, things.ringbuf);
 		builder_emit(b, MOV_IMM(BPF_REG_2, 8));
 		builder_emit(b, MOV_IMM(BPF_REG_3, 0));
-		if (thing == DYNPTR)
+		if (what == DYNPTR)
 			stack_address(b, BPF_REG_4, DYNPTR_SLOT);
-		builder_emit(b, CALL_HELPER(thing == DYNPTR ? BPF_FUNC_ringbuf_reserve_dynptr :
+		builder_emit(b, CALL_HELPER(what == DYNPTR ? BPF_FUNC_ringbuf_reserve_dynptr :
 					    BPF_FUNC_ringbuf_reserve));
 	} else {
 		builder_emit(b, STORE_IMM(BPF_REG_10, -SCRATCH_SLOT, 0));
 		stack_address(b, BPF_REG_2, SCRATCH_SLOT);
 		builder_emit(b, MOV_REG(BPF_REG_1, BPF_REG_2));
-		if (thing == OBJECT) {
+		if (what == OBJECT) {
 			builder_call_kfunc(b, KFUNC_ACQUIRE);
 		} else {
 			builder_load_map(b, BPF_REG_1, things.sockets);
 			builder_emit(b, CALL_HELPER(BPF_FUNC_map_lookup_elem));
 		}
 	}
-	if (thing != DYNPTR) {
+	if (what != DYNPTR) {
 		none = leap(b, JUMP_IMM(BPF_JEQ, BPF_REG_0, 0, 0));
 		if (reg)
 			builder_emit(b, MOV_REG(reg, BPF_REG_0));
@@ -204,24 +204,24 @@ static int acquire(struct builder *b, enum thing thing, int reg)
 	return none;
 }
 
-static void release(struct builder *b, enum thing thing, int reg)
+static void release(struct builder *b, enum thing what, int reg)
 {
 	static const int helpers[] = {
 		[RECORD] = BPF_FUNC_ringbuf_discard, [DYNPTR] = BPF_FUNC_ringbuf_discard_dynptr,
 		[SOCKET] = BPF_FUNC_sk_release,
 	};
 
-	if (thing == DYNPTR)
+	if (what == DYNPTR)
 		stack_address(b, BPF_REG_1, DYNPTR_SLOT);
 	else if (reg)
 		builder_emit(b, MOV_REG(BPF_REG_1, reg));
 	else
 		builder_emit(b, LOAD(BPF_REG_1, BPF_REG_10, -THING_SLOT));
 	builder_emit(b, MOV_IMM(BPF_REG_2, 0));
-	if (thing == OBJECT)
+	if (what == OBJECT)
 		builder_call_kfunc(b, KFUNC_RELEASE);
 	else
-		builder_emit(b, CALL_HELPER(helpers[thing]));
+		builder_emit(b, CALL_HELPER(helpers[what]));
 }
 
 /* --- programs -------------------------------------------------------------------------- */
@@ -261,7 +261,7 @@ static void call_by(struct builder *b, enum way how, int func, int map)
  * One of a program's functions; @next is the one that it calls, 0: it is the last. @stack: things
  * can be held on the stack, as no helper comes between here and a throw.
  */
-static void build_function(struct thrower *t, bool main, int next, enum way way, enum thing thing,
+static void build_function(struct thrower *t, bool main, int next, enum way by, enum thing what,
 			   bool stack)
 {
 	int regs = pick(16), reg = BPF_REG_6 + pick(4), none = -1;
@@ -270,19 +270,19 @@ static void build_function(struct thrower *t, bool main, int next, enum way way,
 
 	if (locks)
 		regs &= 3;
-	if (thing == DYNPTR && !stack)
-		thing = RECORD;
-	if (thing && !stack)
+	if (what == DYNPTR && !stack)
+		what = RECORD;
+	if (what && !stack)
 		regs &= ~(1 << (reg - BPF_REG_6));
 	else if (regs & 1 << (reg - BPF_REG_6) || (locks && reg >= BPF_REG_8))
 		reg = 0;
 	fill_frame(b, regs);
-	if (thing)
-		none = acquire(b, thing, reg);
-	t->held += !!thing;
+	if (what)
+		none = acquire(b, what, reg);
+	t->held += !!what;
 	maybe_throw(t, 16);
 	if (next) {
-		call_by(b, way, next, t->map);
+		call_by(b, by, next, t->map);
 	} else {
 		if (t->kind->nests)
 			builder_call_kfunc(b, KFUNC_NEST);
@@ -293,8 +293,8 @@ static void build_function(struct thrower *t, bool main, int next, enum way way,
 		for (int j = 0; j < 3 - locks; j++)
 			maybe_throw(t, 2);
 	}
-	if (thing)
-		release(b, thing, reg);
+	if (what)
+		release(b, what, reg);
 	land(b, none);
 	check_frame(b, t->map, regs);
 	if (main)

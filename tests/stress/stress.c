@@ -12,8 +12,9 @@
  *
  * No throw may get lost. Each is counted four times: by the program before the throw, by the
  * exception callback, by the kernel in fdinfo, and by the program's caller, who sees what it
- * returned. Half of the programs hold things when they throw, which are counted by the program and
- * in fdinfo, and in the end nothing may be left held. Prints KTAP, with a test for each activity, and "# " lines with the figures.
+ * returned. Half of the programs hold things when they throw: the program and the kernel count
+ * those, and in the end nothing may be left held. Prints KTAP, with a test for each activity, and
+ * "# " lines with the figures.
  *
  * Exit status: 0 all passed, 1 one or more failed, 2 cannot begin.
  */
