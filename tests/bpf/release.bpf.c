@@ -52,7 +52,7 @@ struct {
 
 /* Of an established connection; the loader has it, see tests/held.c */
 struct bpf_sock_tuple tuple;
-__u64 throws, wants = 1, seen;
+__u64 throws, wants = 1, seen, sink;
 
 /* --- what there is to hold ----------------------------------------------------- */
 
@@ -509,8 +509,8 @@ __attribute__((naked, noinline)) static int throws_with_r6_used(void);
 	__imm(bpf_ringbuf_discard_dynptr), __imm(bpf_dynptr_from_mem), __imm(throws_with_r6_used)
 
 /* Some fall into the tail, some jump to its end, to its middle, or through a jump of another */
-#define SHARED_TAIL(name, desc, n, released)						\
-SEC("tc") __test(desc) __input(throws, n) __repeat(50) __returns(0) __releases(released)	\
+#define SHARED_TAIL(name, desc, how, n, released)						\
+SEC("tc") __test(desc) how __input(throws, n) __repeat(50) __returns(0) __releases(released)	\
 __asm_main int name(void)								\
 {											\
 	asm volatile("r6 = %[throws] ll; r6 = *(u64 *)(r6 + 0);"			\
@@ -536,15 +536,33 @@ __asm_main int name(void)								\
 		     : : OPERANDS);							\
 }
 
-SHARED_TAIL(shared_1, "a shared throw, nothing held", 1, 0)
-SHARED_TAIL(shared_2, "a shared throw, one thing held", 2, 1)
-SHARED_TAIL(shared_3, "a shared throw, one thing held, to its middle", 3, 1)
-SHARED_TAIL(shared_4, "a shared throw, one thing held, by another jump", 4, 1)
-SHARED_TAIL(shared_5, "a shared throw, two things held, by another jump", 5, 2)
-SHARED_TAIL(shared_6, "a shared throw, two things held, to its middle", 6, 2)
-SHARED_TAIL(shared_7, "a shared throw, two things held", 7, 2)
-SHARED_TAIL(shared_8, "a shared throw, another thing held, falling into another jump", 8, 1)
-SHARED_TAIL(shared_9, "a shared throw, nothing held any more, falling into it", 9, 0)
+SHARED_TAIL(shared_1, "a shared throw, nothing held", , 1, 0)
+SHARED_TAIL(shared_1_freq, "a shared throw, nothing held, every state", __every_state,
+	    1, 0)
+SHARED_TAIL(shared_2, "a shared throw, one thing held", , 2, 1)
+SHARED_TAIL(shared_2_freq, "a shared throw, one thing held, every state", __every_state,
+	    2, 1)
+SHARED_TAIL(shared_3, "a shared throw, one thing held, to its middle", , 3, 1)
+SHARED_TAIL(shared_3_freq, "a shared throw, one thing held, to its middle, every state", __every_state,
+	    3, 1)
+SHARED_TAIL(shared_4, "a shared throw, one thing held, by another jump", , 4, 1)
+SHARED_TAIL(shared_4_freq, "a shared throw, one thing held, by another jump, every state", __every_state,
+	    4, 1)
+SHARED_TAIL(shared_5, "a shared throw, two things held, by another jump", , 5, 2)
+SHARED_TAIL(shared_5_freq, "a shared throw, two things held, by another jump, every state", __every_state,
+	    5, 2)
+SHARED_TAIL(shared_6, "a shared throw, two things held, to its middle", , 6, 2)
+SHARED_TAIL(shared_6_freq, "a shared throw, two things held, to its middle, every state", __every_state,
+	    6, 2)
+SHARED_TAIL(shared_7, "a shared throw, two things held", , 7, 2)
+SHARED_TAIL(shared_7_freq, "a shared throw, two things held, every state", __every_state,
+	    7, 2)
+SHARED_TAIL(shared_8, "a shared throw, another thing held, falling into another jump", , 8, 1)
+SHARED_TAIL(shared_8_freq, "a shared throw, another thing held, falling into another jump, every state", __every_state,
+	    8, 1)
+SHARED_TAIL(shared_9, "a shared throw, nothing held any more, falling into it", , 9, 0)
+SHARED_TAIL(shared_9_freq, "a shared throw, nothing held any more, falling into it, every state", __every_state,
+	    9, 0)
 
 /* --- refused ---------------------------------------------------------------------------------- */
 
@@ -580,7 +598,7 @@ __refused("have a ringbuf record in R6 of " #name "()")						\
 __asm_main int name(void)									\
 {												\
 	asm volatile("r9 = r1; r7 = 0; r1 = *(u32 *)(r9 + 8);"					\
-		     "if r1 == 1 goto null_%=; if r1 == 2 goto five_%=;"			\
+		     "if r1 == 2 goto five_%=; if r1 == 1 goto null_%=;"			\
 		     GET_RECORD "r6 = r0; r7 = 1; goto join_%=;"				\
 		     "five_%=: r6 = 5; goto join_%=;"						\
 		     "null_%=: r6 = 0;"								\
@@ -606,6 +624,30 @@ CALCULATED(calculated_outer, "NULL by calculation, in an outer frame", ,
 	   "call %[throws_with_r6_used];", "")
 CALCULATED(calculated_outer_freq, "NULL by calculation, in an outer frame, every state",
 	   __every_state, "call %[throws_with_r6_used];", "")
+
+/* No insn ahead that asks for precise numbers by itself */
+__attribute__((naked, noinline)) static int always_throws(void)
+{
+	asm volatile("r9 = r2; r6 = 3;" SOME_JUMPS THROW_7 : : __imm(bpf_throw));
+}
+
+#define CALCULATED_BELOW(name, desc, how)							\
+SEC("tc") __test(desc) how __refused("Unreleased reference")					\
+__refused("have a ringbuf record in R6 of " #name "()")						\
+__asm_main int name(void)									\
+{												\
+	asm volatile("r9 = r1; r1 = *(u32 *)(r9 + 8);"						\
+		     "if r1 == 2 goto five_%=; if r1 == 1 goto null_%=;"			\
+		     GET_RECORD "r6 = r0; goto join_%=;"					\
+		     "five_%=: r6 = 5; goto join_%=;"						\
+		     "null_%=: r6 = 0;"								\
+		     "join_%=:" SOME_JUMPS "r2 = r9; call %[always_throws]"			\
+		     : : OPERANDS, __imm(always_throws));					\
+}
+
+CALCULATED_BELOW(calculated_below, "NULL by calculation, above a function that always throws", )
+CALCULATED_BELOW(calculated_below_freq,
+		 "NULL by calculation, above a function that always throws, every state", __every_state)
 
 #define SWAPPED(name, desc, how)								\
 SEC("tc") __test(desc) how __refused("have a lock in R7")					\
@@ -670,3 +712,224 @@ __asm_main int name(void)									\
 
 REPLACED(replaced, "a local dynptr in its place on one path", )
 REPLACED(replaced_freq, "a local dynptr in its place on one path, every state", __every_state)
+
+/* ... and which reference is held is the same, too */
+#define RENEWED(name, desc, how)								\
+SEC("tc") __test(desc) how __refused("have a ringbuf dynptr in fp-16 of " #name "()")		\
+__asm_main int name(void)									\
+{												\
+	asm volatile("r9 = r1; r1 = %[records] ll; r2 = 16; r3 = 0; r4 = r10; r4 += -16;"	\
+		     "call %[bpf_ringbuf_reserve_dynptr];"					\
+		     "r1 = *(u32 *)(r9 + 8); if r1 == 1 goto renew_%=;"				\
+		     "join_%=:" SOME_JUMPS							\
+		     "r1 = %[throws] ll; r1 = *(u64 *)(r1 + 0); if r1 == 0 goto +2;" THROW_7	\
+		     "r1 = r10; r1 += -16; r2 = 0; call %[bpf_ringbuf_discard_dynptr]; r0 = 1; exit;" \
+		     "renew_%=: r1 = 0; *(u64 *)(r10 - 16) = r1; *(u64 *)(r10 - 8) = r1;"	\
+		     "r1 = %[throws] ll; r2 = 8; r3 = 0; r4 = r10; r4 += -16;"			\
+		     "call %[bpf_dynptr_from_mem]; goto join_%="				\
+		     : : OPERANDS);								\
+}
+
+RENEWED(renewed, "a local dynptr in the place of one that is lost", )
+RENEWED(renewed_freq, "a local dynptr in the place of one that is lost, every state", __every_state)
+
+SEC("tc") __test("a local dynptr in the place of one that is lost, without a branch")
+__refused("no variable has the ringbuf dynptr")
+__asm_main int renewed_straight(void)
+{
+	asm volatile("r1 = %[records] ll; r2 = 16; r3 = 0; r4 = r10; r4 += -16;"
+		     "call %[bpf_ringbuf_reserve_dynptr];"
+		     "r1 = 0; *(u64 *)(r10 - 16) = r1; *(u64 *)(r10 - 8) = r1;"
+		     "r1 = %[throws] ll; r2 = 8; r3 = 0; r4 = r10; r4 += -16;"
+		     "call %[bpf_dynptr_from_mem];" THROW_7 : : OPERANDS);
+}
+
+/* --- what states have to agree on before it matters --------------------------------------- */
+
+/* r6 and r7 = the two values that have locks, r9 = the context */
+#define GET_LOCKS										\
+	"r9 = r1; r1 = 0; *(u32 *)(r10 - 4) = r1; r2 = r10; r2 += -4;"				\
+	"r1 = %[locks] ll; call %[bpf_map_lookup_elem]; if r0 != 0 goto +2;"			\
+	"r0 = -1; exit; r6 = r0;"								\
+	"r1 = 1; *(u32 *)(r10 - 4) = r1; r2 = r10; r2 += -4;"					\
+	"r1 = %[locks] ll; call %[bpf_map_lookup_elem]; if r0 != 0 goto +2;"			\
+	"r0 = -1; exit; r7 = r0;"
+
+/* Which one is locked is decided when none is yet */
+#define CHOSEN(name, desc, how)									\
+SEC("tc") __test(desc) how __refused("have a lock in R7")					\
+__asm_main int name(void)									\
+{												\
+	asm volatile(GET_LOCKS									\
+		     "r8 = r6; r1 = %[throws] ll; r1 = *(u64 *)(r1 + 0); if r1 == 1 goto +1; r8 = r7;" \
+		     SOME_JUMPS									\
+		     "r1 = r8; call %[bpf_spin_lock];"						\
+		     "r1 = %[throws] ll; r1 = *(u64 *)(r1 + 0); if r1 != 0 goto throw_%=;"	\
+		     "r1 = r8; call %[bpf_spin_unlock]; r0 = 1; exit; throw_%=:" THROW_7	\
+		     : : OPERANDS);								\
+}
+
+CHOSEN(chosen, "which value is locked is decided before", )
+CHOSEN(chosen_freq, "which value is locked is decided before, every state", __every_state)
+
+__attribute__((naked, noinline)) static int locks_given(void)
+{
+	asm volatile("r6 = r1; r9 = r2;" SOME_JUMPS "r1 = r6; call %[bpf_spin_lock];"
+		     "r1 = %[throws] ll; r1 = *(u64 *)(r1 + 0); if r1 != 0 goto throw_%=;"
+		     "r1 = r6; call %[bpf_spin_unlock]; r0 = 1; exit; throw_%=:" THROW_7
+		     : : OPERANDS);
+}
+
+/* ... in the caller, which has both. The callee has only the one, whichever it is. */
+#define CHOSEN_OUTER(name, desc, how)								\
+SEC("tc") __test(desc) how									\
+__asm_main int name(void)									\
+{												\
+	asm volatile(GET_LOCKS									\
+		     "r8 = r6; r1 = %[throws] ll; r1 = *(u64 *)(r1 + 0); if r1 == 1 goto +1; r8 = r7;" \
+		     "r1 = r8; r8 = 0; r2 = r9; call %[locks_given]; r0 = 1; exit"		\
+		     : : OPERANDS, __imm(locks_given));					\
+}
+
+CHOSEN_OUTER(chosen_outer, "which value is locked is decided by the caller",
+	     __input(throws, 1) __repeat(2) __returns(0) __releases(1))
+CHOSEN_OUTER(chosen_outer_freq, "which value is locked is decided by the caller, every state",
+	     __every_state __input(throws, 1) __repeat(2) __returns(0) __releases(1))
+
+/* Throws where R1 is NULL */
+__attribute__((naked, noinline)) static int throws_if_null(void)
+{
+	asm volatile("r6 = r1; r9 = r2;" SOME_JUMPS "if r6 != 0 goto out_%=;" THROW_7
+		     "out_%=: r0 = 1; exit" : : __imm(bpf_throw));
+}
+
+/* ... which says that R6 of the caller is, on one path: both have the same look-up's value */
+#define EQUAL_OUTER(name, desc, how)								\
+SEC("tc") __test(desc) how									\
+__asm_main int name(void)									\
+{												\
+	asm volatile("r9 = r1; r1 = %[throws] ll; r8 = *(u64 *)(r1 + 0);"			\
+		     "if r8 == 1 goto other_%=; if r8 == 2 goto equal_%=;"			\
+		     GET_RECORD "r6 = r0; r1 = 0; goto join_%=;"				\
+		     "equal_%=: r1 = 0; *(u32 *)(r10 - 4) = r1; r2 = r10; r2 += -4;"		\
+		     "r1 = %[kept] ll; call %[bpf_map_lookup_elem]; r6 = r0; r1 = r0; goto join_%=;" \
+		     "other_%=: r1 = 0; *(u32 *)(r10 - 4) = r1; r2 = r10; r2 += -4;"		\
+		     "r1 = %[kept] ll; call %[bpf_map_lookup_elem]; r6 = r0;"			\
+		     "r1 = 9; *(u32 *)(r10 - 4) = r1; r2 = r10; r2 += -4;"			\
+		     "r1 = %[kept] ll; call %[bpf_map_lookup_elem]; r1 = r0;"			\
+		     "join_%=: r2 = r9; r7 = 0; r8 = 0; call %[throws_if_null]; r0 = 1; exit"	\
+		     : : OPERANDS, __imm_addr(kept), __imm(throws_if_null));			\
+}
+
+EQUAL_OUTER(equal_outer, "NULL by a test of an equal pointer in another frame",
+	    __refused("Unreleased reference") __refused("have a ringbuf record in R6"))
+EQUAL_OUTER(equal_outer_freq, "NULL by a test of an equal pointer in another frame, every state",
+	    __every_state __refused("Unreleased reference") __refused("have a ringbuf record in R6"))
+
+/* The register that is tested says what is in the other one, on one path */
+#define EQUAL(name, desc, how)									\
+SEC("tc") __test(desc) how									\
+__asm_main int name(void)									\
+{												\
+	asm volatile("r9 = r1; r1 = %[throws] ll; r8 = *(u64 *)(r1 + 0);"			\
+		     "r1 = %[wants] ll; r6 = *(u64 *)(r1 + 0);"					\
+		     "r1 = %[seen] ll; r7 = *(u64 *)(r1 + 0);"					\
+		     "if r8 == 1 goto join_%=; if r8 == 2 goto equal_%=;"			\
+		     GET_RECORD "r6 = r0; r7 = 0; goto join_%=;"				\
+		     "equal_%=: r7 = r6;"							\
+		     "join_%=:" SOME_JUMPS							\
+		     "if r7 != 0 goto out_%=;" THROW_7						\
+		     "out_%=: r0 = 1; exit"							\
+		     : : OPERANDS, __imm_addr(wants), __imm_addr(seen));			\
+}
+
+EQUAL(equal, "NULL by a test of an equal register",
+      __refused("Unreleased reference") __refused("have a ringbuf record in R6"))
+EQUAL(equal_freq, "NULL by a test of an equal register, every state",
+      __every_state __refused("Unreleased reference") __refused("have a ringbuf record in R6"))
+
+/* A cast that isn't one: it leads to another socket, to which the program holds nothing */
+SEC("tc") __test("the MPTCP socket of a socket that is held") __refused("Unreleased reference")
+__refused("no variable has the socket")
+int mptcp_only(struct __sk_buff *ctx)
+{
+	struct bpf_sock *sk = socket(ctx);
+	struct mptcp_sock *msk;
+
+	if (!sk)
+		return -1;
+	msk = bpf_skc_to_mptcp_sock(sk);
+	if (!msk) {
+		bpf_sk_release(sk);
+		return -1;
+	}
+	asm volatile("r6 = %0; r1 = 0; r2 = 0; r3 = 0; r4 = 0; r5 = 0; r7 = 0; r8 = 0; r9 = 0; r0 = 0;"
+		     "r1 = 7; call %[bpf_throw]"
+		     : : "r"(msk), __imm(bpf_throw) : "r0", "r1", "r2", "r3", "r4", "r5", "r7", "r8", "r9");
+	return 1;
+}
+
+/* A state is found to be like one behind insns of the callee that use R6, too: what is asked of the
+ * caller's R6 there isn't to get lost on the way back to the caller
+ */
+__attribute__((naked, noinline)) static int throws_after_test(void)
+{
+	asm volatile("r9 = r2; r6 = 3; r2 = 0; if r1 == 1 goto +1; r2 = 0;" SOME_JUMPS
+		     "r1 = %[throws] ll; r1 = *(u64 *)(r1 + 0); if r1 == 0 goto +2;"
+		     THROW_7 "r0 = r6; exit" : : __imm_addr(throws), __imm(bpf_throw));
+}
+
+#define TRACED_BACK(name, desc, how)								\
+SEC("tc") __test(desc) how __refused("Unreleased reference")					\
+__refused("have a ringbuf record in R6 of " #name "()")						\
+__asm_main int name(void)									\
+{												\
+	asm volatile("r9 = r1; r7 = 2; r8 = 0; r1 = *(u32 *)(r9 + 8);"				\
+		     "if r1 == 3 goto five_%=; if r1 == 2 goto null_%=; if r1 == 1 goto other_%=;" \
+		     GET_RECORD "r6 = r0; r8 = 1; goto join_%=;"				\
+		     "five_%=: r6 = 5; goto join_%=;"						\
+		     "other_%=: r7 = 1;"							\
+		     "null_%=: r6 = 0;"								\
+		     "join_%=: r1 = r7; r7 = 0; r2 = r9; call %[throws_after_test];"		\
+		     "if r8 == 0 goto out_%=; r1 = r6;" PUT_RECORD				\
+		     "out_%=: r0 = 1; exit"							\
+		     : : OPERANDS, __imm(throws_after_test));					\
+}
+
+TRACED_BACK(traced_back, "NULL that a state is to have which is like another one", )
+TRACED_BACK(traced_back_freq, "NULL that a state is to have which is like another one, every state",
+	    __every_state)
+
+/* --- what isn't to be asked for ---------------------------------------------------------- */
+
+#define SUM_UP											\
+	_Pragma("unroll")									\
+	for (int i = 0; i < 30; i++) {								\
+		if (seen & (1ULL << i))								\
+			sum = sum * 3 + i;							\
+		else										\
+			sum ^= i;								\
+		hide(sum);									\
+	}
+
+/* States that differ in numbers are taken for equal, whatever a throw may rely on */
+HELD(held_branches, "a record that is always held, and many branches before the throw", 1,
+	void *r = record();
+	__u32 sum = 1;
+	if (!r)
+		return -1;
+	SUM_UP
+	bpf_assert_with(!throws, 7);
+	bpf_ringbuf_submit(r, 0);
+	sink = sum;)
+
+HELD(optional_branches, "a record that is held on some paths, and many branches before the throw", 1,
+	void *r = NULL;
+	__u32 sum = 1;
+	if (wants)
+		r = record();
+	SUM_UP
+	bpf_assert_with(!throws, 7);
+	if (r)
+		bpf_ringbuf_submit(r, 0);
+	sink = sum;)
