@@ -145,7 +145,7 @@ static const struct variant {
 } variants[] = {
 	{ "unpatched", "bpf_exceptions: this kernel lacks the companion series: load bpf_exceptions_livepatch first, or boot one that was built with jit-patch/\n",
 	  "a kernel without the series", EOPNOTSUPP },
-	{ "revision", "bpf_exceptions: this kernel has revision 1 of the companion series, the module is for 2: build both from one source\n",
+	{ "revision", "bpf_exceptions: this kernel has revision " THIS_REVISION " of the companion series, the module is for " NEXT_REVISION ": build both from one source\n",
 	  "a kernel with another revision of the series", EPROTONOSUPPORT },
 	{ "no-btf", "bpf_exceptions: the module has no BTF, so programs can't find its kfuncs: build it with pahole and the kernel's vmlinux, CONFIG_DEBUG_INFO_BTF_MODULES=y\n",
 	  "a module without BTF", ENODATA },

@@ -104,8 +104,8 @@ doctor "one whose source there isn't" 1 "^MISSING .*is without it, and has no li
 	"$ROOT/scripts/doctor" "$tmp/live-other-version/build"
 
 # running WORDS: as the running kernel, without headers, with WORDS on its command line
-project=$tmp/project
-mkdir "$project"
+project=$tmp/live-doctor/project
+mkdir -p "$project"
 (cd "$ROOT" && cp -r --parents scripts jit-patch module "$project/")
 running() {
 	# shellcheck disable=SC2016 # for the machine's shell
