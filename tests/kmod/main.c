@@ -53,11 +53,14 @@ static u64 fake_ctx[32];
 /* Programs between frames on this CPU, including those of preempted tasks */
 static DEFINE_PER_CPU(int, running);
 
+/* Under RCU, as the kernel runs them: helpers check that */
 static void call_prog(struct job *job)
 {
 	job->call.ctx = fake_ctx;
 	this_cpu_inc(running);
+	rcu_read_lock();
 	call_with_canaries(&job->call);
+	rcu_read_unlock();
 	this_cpu_dec(running);
 }
 
@@ -195,9 +198,7 @@ static void run_in_context(struct job *job, u32 context)
 		break;
 	default:
 		migrate_disable();
-		rcu_read_lock();
 		run_job(job);
-		rcu_read_unlock();
 		migrate_enable();
 	}
 }
