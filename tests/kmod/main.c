@@ -356,9 +356,7 @@ static void interrupt(struct volley *v)
 static void shoot_in_process(struct volley *v)
 {
 	migrate_disable();
-	rcu_read_lock();
 	shoot(v);
-	rcu_read_unlock();
 	migrate_enable();
 }
 
