@@ -65,9 +65,9 @@ check: setup ## run all tests; the results are in build/check.tap
 	@scripts/setup check lint
 	@tests/check
 
-check-debug: setup ## run those that run in a kernel on one with KASAN, lockdep and the like
+check-debug: setup ## run them on a kernel with KASAN, lockdep and the like (SUITES="NAME...")
 	@scripts/setup check
-	@KERNEL_CONFIG=debug MEM=3G tests/check
+	@KERNEL_CONFIG=debug MEM=3G tests/check $(SUITES)
 
 check-live: setup ## run them on Debian's kernel with the livepatch (STOCK=RELEASE, SUITES="NAME...")
 	@scripts/setup check
