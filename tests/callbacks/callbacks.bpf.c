@@ -366,7 +366,8 @@ __subprog void look(struct kept *kept)
 	struct task_struct *task = bpf_get_current_task_btf();
 	int *count = bpf_this_cpu_ptr(&__preempt_count);
 
-	kept->preempt_count = *count;
+	/* Without x86's inverted bit for "need to reschedule", which an interrupt sets */
+	kept->preempt_count = *count & 0x7fffffff;
 	if (bpf_core_field_exists(task->rcu_read_lock_nesting))
 		kept->rcu_nesting = task->rcu_read_lock_nesting;
 	if (bpf_core_field_exists(task->migration_disabled))

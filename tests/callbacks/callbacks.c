@@ -630,8 +630,10 @@ static bool vma_other(void)
 	for (int i = 0; ok && i < 20; i++) {
 		bool throws = i % 2;
 
-		/* as long as the child has its lock, for the number before, the helper doesn't wait */
-		for (int tries = 0; ok && (!tries || (l.state->ret == (__u64)-EBUSY && tries < 100)); tries++) {
+		/* the helper doesn't wait while the child has its lock, for the number before */
+		for (int tries = 0; ok && tries < 100; tries++) {
+			if (tries && l.state->ret != (__u64)-EBUSY)
+				break;
 			ok = reset(&l, throws ? 0 : NEVER);
 			l.state->addr = (unsigned long)&l;
 			l.state->pid = child;
