@@ -159,7 +159,7 @@ bool bpf_exceptions_ends_callback(struct bpf_unwind_table *table,
 /* Undo what push_callee_regs() of the JIT did: all of it, not only what the main program hasn't */
 static void pop_registers(struct throw_frame *throw, const struct bpf_unwind_frame *frame)
 {
-	unsigned long *slot = throw->fp - frame->saved_off;
+	unsigned long *slot = throw->fp + frame->saved_off;
 	int i;
 
 	for (i = 0; i < 4; i++)

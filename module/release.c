@@ -46,16 +46,18 @@ find_place(const struct throw_frame *at, const unsigned long *scratch, u32 place
 	return &scratch[BPF_UNWIND_SCRATCH - 1 - place];
 }
 
-/* The pointer that a throw has to release, or NULL where nothing is held */
-static __always_inline unsigned long
-held_pointer(const struct throw_frame *at, const unsigned long *scratch,
-	     const struct bpf_unwind_entry *entry)
+/* Is anything held there? Then @pointer is set to what a throw has to release */
+static __always_inline bool is_held(const struct throw_frame *at, const unsigned long *scratch,
+				    const struct bpf_unwind_entry *entry, unsigned long *pointer)
 {
 	const unsigned long *place = find_place(at, scratch, entry->place);
 
-	if (entry->kind == BPF_UNWIND_DYNPTR)
-		return (unsigned long)place;
-	return *place ? *place + entry->addend : 0;
+	if (entry->kind == BPF_UNWIND_DYNPTR) {
+		*pointer = (unsigned long)place;
+		return true;
+	}
+	*pointer = *place + entry->addend;
+	return *place;
 }
 
 /*
@@ -94,8 +96,7 @@ bpf_exceptions_release(const struct throw_frame *at, const unsigned long *scratc
 	if (unlocked && entry->kind == BPF_UNWIND_LOCK)
 		entry++;
 	for (; entry < end; entry++) {
-		pointer = held_pointer(at, scratch, entry);
-		if (!pointer)
+		if (!is_held(at, scratch, entry, &pointer))
 			continue;
 		release(pointer, entry);
 		released++;
@@ -121,8 +122,7 @@ bpf_exceptions_unlock(const struct throw_frame *at, const unsigned long *scratch
 		return;
 	/* it comes first */
 	entry = bpf_unwind_entries(cleanup) + site->first;
-	pointer = entry->kind == BPF_UNWIND_LOCK ? held_pointer(at, scratch, entry) : 0;
-	if (!pointer)
+	if (entry->kind != BPF_UNWIND_LOCK || !is_held(at, scratch, entry, &pointer))
 		return;
 	release(pointer, entry);
 	atomic64_inc(&cleanup->released);
@@ -140,12 +140,13 @@ void bpf_exceptions_count_held(const struct throw_frame *at, const unsigned long
 {
 	const struct bpf_unwind_site *site = find_site(cleanup, at->ip);
 	const struct bpf_unwind_entry *entry, *end;
+	unsigned long pointer;
 
 	if (!site)
 		return;
 	entry = bpf_unwind_entries(cleanup) + site->first;
 	for (end = entry + site->cnt; entry < end; entry++)
-		trail->held[entry->kind] += !!held_pointer(at, scratch, entry);
+		trail->held[entry->kind] += is_held(at, scratch, entry, &pointer);
 }
 
 #endif /* BPF_UNWIND_RELEASES */

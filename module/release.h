@@ -15,10 +15,6 @@ void bpf_exceptions_count_held(const struct throw_frame *at, const unsigned long
 /* A kernel whose series ends before programs may hold things where they throw */
 #define BPF_UNWIND_HOLDS 0
 
-struct bpf_unwind_cleanup {
-	u8 thrower;
-};
-
 static inline struct bpf_unwind_cleanup *bpf_unwind_cleanup(const struct bpf_unwind_table *table)
 {
 	return NULL;

@@ -75,11 +75,13 @@ static struct bpf_unwind_frame *find_frame(struct bpf_unwind_table *table, u32 r
 	return frame;
 }
 
+#define REGS_MASK 0xf	/* of saved_regs; above that is what tells whether to pop any */
+
 /* Undo what push_callee_regs() of the JIT did */
 static __always_inline void pop_all(struct throw_frame *throw, const unsigned long *fp,
 				    const struct bpf_unwind_frame *frame)
 {
-	const unsigned long *slot = fp - frame->saved_off;
+	const unsigned long *slot = fp + frame->saved_off;
 	u8 regs = frame->saved_regs;
 
 	if (regs & 1)
@@ -90,14 +92,6 @@ static __always_inline void pop_all(struct throw_frame *throw, const unsigned lo
 		throw->saved[2] = *--slot;
 	if (regs & 8)
 		throw->saved[3] = *--slot;
-}
-
-/* ... unless main's frame makes up for it later */
-static __always_inline void pop_saved(struct throw_frame *throw, const unsigned long *fp,
-				      const struct bpf_unwind_frame *frame)
-{
-	if (unlikely(frame->saved_regs >> 4))
-		pop_all(throw, fp, frame);
 }
 
 static __always_inline struct bpf_tramp_image *find_trampoline(unsigned long ret)
@@ -136,11 +130,14 @@ noinline unsigned long bpf_exceptions_leave_trampoline(struct throw_frame *throw
 	return throw->fp[2];
 }
 
-static noinline struct bpf_unwind_frame *
-find_thrower(const struct throw_frame *throw, struct bpf_unwind_table *table)
+static __always_inline struct bpf_unwind_frame *find_thrower(const struct throw_frame *throw,
+							     struct bpf_unwind_table *table)
 {
-	struct bpf_unwind_frame *frame = bpf_exceptions_search_frame(table, throw->ip);
+	struct bpf_unwind_frame *frame = hinted_frame(table, READ_ONCE(table->thrower));
 
+	if (likely(returns_into(frame, throw->ip)))
+		return frame;
+	frame = bpf_exceptions_search_frame(table, throw->ip);
 	BUG_ON(!frame);
 	WRITE_ONCE(table->thrower, frame - table->frame);
 	return frame;
@@ -167,25 +164,26 @@ find_caller(struct throw_frame *throw, struct bpf_unwind_table *table, u8 *hint)
 	return caller;
 }
 
+static __always_inline struct landing landing_of(const struct bpf_unwind_table *table)
+{
+	return (struct landing){ .exception_cb = (long)(s32)table->exception_cb };
+}
+
 /*
- * The walk through a program that may hold things: what a frame holds is released before it is
- * left. That takes the frame's registers, which the other walk doesn't always restore. Until the
- * lock has been released (@unlocked), no program may run that could take it, hence notrace.
+ * The walk that comes by all there can be: trampolines, callers that aren't the same as last time,
+ * and frames that hold something, which is released before the frame is left. That takes the
+ * frame's registers, which the other walk doesn't always restore. Until the lock has been released
+ * (@unlocked), no program may run that could take it, hence notrace.
  */
-static noinline notrace void walk_and_release(struct throw_frame *throw,
-					      struct bpf_unwind_table *table,
-					      struct bpf_unwind_cleanup *cleanup, bool unlocked)
+static noinline notrace struct landing walk(struct throw_frame *throw,
+					    struct bpf_unwind_table *table, bool unlocked)
 {
 	const unsigned long *scratch = (unsigned long *)(throw + 1);
+	struct bpf_unwind_cleanup *cleanup = bpf_unwind_cleanup(table);
 	unsigned long *fp = throw->fp, ip = throw->ip;
 	struct bpf_unwind_frame *frame, *caller;
 
-	frame = hinted_frame(table, READ_ONCE(cleanup->thrower));
-	if (unlikely(!returns_into(frame, ip))) {
-		frame = bpf_exceptions_search_frame(table, ip);
-		BUG_ON(!frame);
-		WRITE_ONCE(cleanup->thrower, frame - table->frame);
-	}
+	frame = find_thrower(throw, table);
 	for (;;) {
 		if (frame->flags & BPF_UNWIND_HOLDS) {
 			throw->fp = fp;
@@ -211,42 +209,7 @@ static noinline notrace void walk_and_release(struct throw_frame *throw,
 		frame = caller;
 	}
 	throw->fp = fp;
-}
-
-static __always_inline void walk(struct throw_frame *throw, struct bpf_unwind_table *table,
-				 bool unlocked)
-{
-	struct bpf_unwind_frame *frame, *caller;
-	unsigned long *fp = throw->fp;
-
-	frame = hinted_frame(table, READ_ONCE(table->thrower));
-	if (unlikely(!returns_into(frame, throw->ip))) {
-		struct bpf_unwind_cleanup *cleanup = bpf_unwind_cleanup(table);
-
-		/* there the hint is always wrong */
-		if (cleanup)
-			return walk_and_release(throw, table, cleanup, unlocked);
-		frame = find_thrower(throw, table);
-	}
-	for (;;) {
-		pop_saved(throw, fp, frame);
-		if (frame == table->frame)
-			break;
-		caller = hinted_frame(table, READ_ONCE(frame->caller));
-		if (unlikely(!returns_into(caller, fp[1]))) {
-			throw->fp = fp;
-			caller = find_caller(throw, table, &frame->caller);
-			fp = throw->fp;
-		}
-		fp = (unsigned long *)fp[0];
-		frame = caller;
-	}
-	throw->fp = fp;
-}
-
-static __always_inline struct landing landing_of(const struct bpf_unwind_table *table)
-{
-	return (struct landing){ .exception_cb = (long)(s32)table->exception_cb };
+	return landing_of(table);
 }
 
 /**
@@ -284,16 +247,44 @@ static noinline notrace struct landing unwind_reported(struct throw_frame *throw
  * @throw: the thrower's registers; on return those to land with
  * @table: of the program that throws
  *
+ * Most throws need no more than this: the functions are those of last time, each called by the next,
+ * and nothing is held in them. Where that turns out to be wrong, the other walk begins, from the
+ * start. It can, as this one changes nothing but registers that are saved in frames between: the
+ * other one comes to these first. No call returns here, so there are no registers to save.
+ *
  * Context: any, NMI included. Takes no locks.
  * Return: what to land with.
  */
 struct landing notrace bpf_exceptions_unwind(struct throw_frame *throw,
 					     struct bpf_unwind_table *table)
 {
+	struct bpf_unwind_frame *frame, *caller;
+	unsigned long *fp = throw->fp;
+
 	atomic64_inc(&table->throws);
 	if (static_branch_unlikely(&bpf_exceptions_listened))
 		return unwind_reported(throw, table);
-	walk(throw, table, false);
+	frame = hinted_frame(table, READ_ONCE(table->thrower));
+	if (unlikely(!returns_into(frame, throw->ip)))
+		return walk(throw, table, false);
+	for (;;) {
+		/* not if main's frame makes up for it later */
+		if (unlikely(frame->saved_regs > REGS_MASK)) {
+			if (frame->flags & BPF_UNWIND_HOLDS)
+				return walk(throw, table, false);
+			/* or it is loaded above, where this doesn't follow */
+			OPTIMIZER_HIDE_VAR(frame);
+			pop_all(throw, fp, frame);
+		}
+		if (frame == table->frame)
+			break;
+		caller = hinted_frame(table, READ_ONCE(frame->caller));
+		if (unlikely(!returns_into(caller, fp[1])))
+			return walk(throw, table, false);
+		fp = (unsigned long *)fp[0];
+		frame = caller;
+	}
+	throw->fp = fp;
 	return landing_of(table);
 }
 

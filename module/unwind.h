@@ -5,7 +5,7 @@
 #include <linux/bpf_unwind.h>
 #include <linux/bpf_verifier.h>
 
-#if BPF_UNWIND_REVISION != 3
+#if BPF_UNWIND_REVISION != 4
 #error "this kernel tree has another revision of the series: use the jit-patch/ of this module"
 #endif
 
