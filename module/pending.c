@@ -37,14 +37,16 @@
  * @cookie: what was thrown
  * @table: of the program
  * @key: of the event that told of it, or 0
- * @level: whether that runs in process, softirq, hardirq or NMI context
+ * @callback: the callback
+ * @context: process, softirq, hardirq or NMI: that of the throw
  */
 struct pending {
 	unsigned long fp;
 	u64 cookie;
 	struct bpf_unwind_table *table;
 	u64 key;
-	u8 level;
+	struct bpf_unwind_frame *callback;
+	u32 context;
 };
 
 #define NOBODY ~0UL
@@ -63,23 +65,30 @@ struct pending {
 
 static struct pending __percpu *stack;
 
+static __always_inline u32 current_context(void)
+{
+	return preempt_count() & (NMI_MASK | HARDIRQ_MASK | SOFTIRQ_OFFSET);
+}
+
 /*
  * An NMI may come between any two instructions, push what is pending there, and pop it. It
- * leaves all as it was: what it uses are entries from the count on, whose fp is NOBODY.
+ * leaves all as it was: what it uses are entries above the count, whose fp is NOBODY.
  */
-static void push(const struct throw_frame *throw, struct bpf_unwind_table *table, u64 key)
+static __always_inline void push(const struct throw_frame *throw, struct bpf_unwind_table *table,
+				 struct bpf_unwind_frame *callback, u64 key)
 {
 	struct pending *entry;
 	u32 i;
 
 	preempt_disable_notrace();
-	i = this_cpu_inc_return(bpf_unwind_pending) - 1;
-	BUG_ON(i >= MAX_PENDING);
+	i = this_cpu_inc_return(bpf_unwind_pending);
+	BUG_ON(i > MAX_PENDING);
 	entry = this_cpu_ptr(stack) + i;
 	entry->cookie = throw->cookie;
 	entry->table = table;
 	entry->key = key;
-	entry->level = interrupt_context_level();
+	entry->context = current_context();
+	entry->callback = callback;
 	barrier();
 	WRITE_ONCE(entry->fp, (unsigned long)throw->fp);
 }
@@ -92,41 +101,26 @@ static void push(const struct throw_frame *throw, struct bpf_unwind_table *table
  * looks here itself, only those can look that run while the helper returns, watching it or
  * something that it calls: and these programs, which have other tables, don't run over themselves.
  */
-static bool is_own(const struct pending *entry, const struct throw_frame *throw,
-		   const struct bpf_unwind_table *table)
+static __always_inline bool is_own(const struct pending *entry, const struct throw_frame *throw,
+				   const struct bpf_unwind_table *table)
 {
 	return READ_ONCE(entry->fp) < (unsigned long)&throw->ip && entry->table == table &&
-	       entry->level == interrupt_context_level();
+	       entry->context == current_context();
 }
 
-static bool pop(struct throw_frame *throw, const struct bpf_unwind_table *table, u64 *key)
+/* The caller enables preemption */
+static __always_inline void pop(struct throw_frame *throw, struct pending *entry)
 {
-	u32 pending = this_cpu_read(bpf_unwind_pending);
-	struct pending *entry;
-
-	if (WARN_ON_ONCE(!pending))
-		return false;
-	entry = this_cpu_ptr(stack) + pending - 1;
-	if (!is_own(entry, throw, table))
-		return false;
 	throw->cookie = entry->cookie;
-	*key = entry->key;
 	WRITE_ONCE(entry->fp, NOBODY);
 	barrier();
 	this_cpu_dec(bpf_unwind_pending);
-	preempt_enable_notrace();
-	return true;
-}
-
-static bool returns_into(const struct bpf_unwind_frame *frame, u32 ret)
-{
-	return ret - frame->ret < frame->len;
 }
 
 /* The function that @ret returns into, or NULL; @hint is the index of the one found last */
 static notrace struct bpf_unwind_frame *find(struct bpf_unwind_table *table, u32 ret, u8 *hint)
 {
-	struct bpf_unwind_frame *frame = &table->frame[READ_ONCE(*hint)];
+	struct bpf_unwind_frame *frame = hinted_frame(table, READ_ONCE(*hint));
 
 	if (likely(returns_into(frame, ret)))
 		return frame;
@@ -156,47 +150,36 @@ bool bpf_exceptions_ends_callback(struct bpf_unwind_table *table,
 	return !bpf_exceptions_search_frame(table, fp[2]);
 }
 
-/* Undo what push_callee_regs() of the JIT did: all of it, not only what the main program hasn't */
-static void pop_registers(struct throw_frame *throw, const struct bpf_unwind_frame *frame)
-{
-	unsigned long *slot = throw->fp + frame->saved_off;
-	int i;
-
-	for (i = 0; i < 4; i++)
-		if (frame->saved_regs & 1 << i)
-			throw->saved[i] = *--slot;
-}
-
 /*
  * Where the function at throw->fp is a callback it returns: to the helper, or to the trampoline
  * that watches it, which runs its fexit programs and goes on to the helper.
  */
-static struct landing end_callback(struct throw_frame *throw, struct bpf_unwind_table *table,
-				   const struct bpf_unwind_frame *frame, u64 key)
+static __always_inline struct landing end_callback(struct throw_frame *throw,
+						   struct bpf_unwind_table *table,
+						   struct bpf_unwind_frame *frame, u64 key)
 {
 	if (frame->flags & BPF_UNWIND_TIMER_CB)
 		return (struct landing){};
-	push(throw, table, key);
+	push(throw, table, frame, key);
 	return (struct landing){ .ret = 1 };
 }
 
 /*
- * From the function that throw->ip is in to the main program, or to a callback. For @unlocked and
- * notrace see walk_and_release().
+ * From the function @frame, which throw->ip is in, to the main program, or to a callback. For
+ * @unlocked and notrace see walk() in unwind.c.
  */
-static notrace struct landing walk(struct throw_frame *throw, struct bpf_unwind_table *table,
-				   u64 key, bool unlocked)
+static noinline notrace struct landing walk(struct throw_frame *throw,
+					    struct bpf_unwind_table *table,
+					    struct bpf_unwind_frame *frame, u64 key, bool unlocked)
 {
 	const unsigned long *scratch = (unsigned long *)(throw + 1);
 	struct bpf_unwind_cleanup *cleanup = bpf_unwind_cleanup(table);
-	struct bpf_unwind_frame *frame, *caller;
+	struct bpf_unwind_frame *caller;
 
-	frame = bpf_exceptions_search_frame(table, throw->ip);
-	BUG_ON(!frame);
 	for (;;) {
-		if (cleanup)
+		if (frame->flags & BPF_UNWIND_HOLDS)
 			bpf_exceptions_release(throw, scratch, cleanup, unlocked);
-		pop_registers(throw, frame);
+		pop_all(throw, throw->fp, frame);
 		if (frame == table->frame) {
 			bpf_exceptions_keep_key(key, throw->fp + 1);
 			return bpf_exceptions_land(table);
@@ -215,6 +198,48 @@ static notrace struct landing walk(struct throw_frame *throw, struct bpf_unwind_
 		throw->fp = (unsigned long *)throw->fp[0];
 		frame = caller;
 	}
+}
+
+/*
+ * The same for most throws, without calls; see bpf_exceptions_unwind(). But here all registers are
+ * restored, as helpers want theirs back.
+ *
+ * Return: false where the other walk has to begin.
+ */
+static __always_inline bool walk_fast(struct throw_frame *throw, struct bpf_unwind_table *table,
+				      struct bpf_unwind_frame *frame, bool resumes,
+				      struct landing *landing)
+{
+	struct bpf_unwind_frame *caller;
+	unsigned long *fp = throw->fp;
+
+	for (;;) {
+		if (frame->flags & BPF_UNWIND_HOLDS)
+			return false;
+		if (frame->saved_regs & REGS_MASK) {
+			/* or it is loaded above, where this doesn't follow */
+			OPTIMIZER_HIDE_VAR(frame);
+			pop_all(throw, fp, frame);
+		}
+		if (frame == table->frame)
+			break;
+		if (frame->flags && fp[1] < MODULES_VADDR) {
+			/* a helper in a helper's callback */
+			if (resumes)
+				return false;
+			throw->fp = fp;
+			*landing = end_callback(throw, table, frame, 0);
+			return true;
+		}
+		caller = hinted_frame(table, READ_ONCE(frame->caller));
+		if (!returns_into(caller, fp[1]))
+			return false;
+		fp = (unsigned long *)fp[0];
+		frame = caller;
+	}
+	throw->fp = fp;
+	*landing = landing_of(table);
+	return true;
 }
 
 /**
@@ -245,39 +270,117 @@ void bpf_exceptions_follow_helpers(struct bpf_unwind_table *table, struct trail 
 #endif
 }
 
-/**
- * bpf_exceptions_unwind_callbacks() - find where a throw lands that may be in a callback
- * @throw: registers of the function that throws, or that has called a helper; on return those to
- *	land with. In the latter case the cookie is what the helper returned.
- * @arg: table of the program, plus BPF_UNWIND_RESUME if a helper was called
- *
- * Context: any, NMI included. Takes no locks. Preemption is off on return if the throw is pending
- * then, and as it was before that if it goes on.
- * Return: what to land with, where BPF_EXCEPTIONS_GO_ON stands for going on behind the helper.
- */
-struct landing notrace bpf_exceptions_unwind_callbacks(struct throw_frame *throw, unsigned long arg)
+/* Somebody listens, see unwind_reported() in unwind.c, or the other walk is wanted */
+static noinline notrace struct landing throw_slowly(struct throw_frame *throw,
+						    struct bpf_unwind_table *table)
 {
-	struct bpf_unwind_table *table = (void *)(arg & ~BPF_UNWIND_RESUME);
 	struct bpf_unwind_cleanup *cleanup = bpf_unwind_cleanup(table);
 	bool unlocked = false;
 	u64 key = 0;
 
-	if (arg & BPF_UNWIND_RESUME) {
-		if (!pop(throw, table, &key))
-			return (struct landing){
-				.ret = throw->cookie,
-				.exception_cb = BPF_EXCEPTIONS_GO_ON,
-			};
-	} else {
-		atomic64_inc(&table->throws);
-		if (static_branch_unlikely(&bpf_exceptions_listened)) {
-			unlocked = cleanup;
-			if (cleanup)
-				bpf_exceptions_unlock(throw, (unsigned long *)(throw + 1), cleanup);
-			key = bpf_exceptions_report(throw, table);
-		}
+	if (static_branch_unlikely(&bpf_exceptions_listened)) {
+		unlocked = cleanup;
+		if (cleanup)
+			bpf_exceptions_unlock(throw, (unsigned long *)(throw + 1), cleanup);
+		key = bpf_exceptions_report(throw, table);
 	}
-	return walk(throw, table, key, unlocked);
+	return walk(throw, table, bpf_exceptions_find_thrower(throw, table), key, unlocked);
+}
+
+static noinline notrace struct landing resume_slowly(struct throw_frame *throw,
+						     struct bpf_unwind_table *table,
+						     struct pending *entry)
+{
+	struct bpf_unwind_frame *callback = entry->callback, *frame;
+	u64 key = entry->key;
+
+	pop(throw, entry);
+	preempt_enable_notrace();
+	frame = find(table, throw->ip, &callback->caller);
+	BUG_ON(!frame);
+	return walk(throw, table, frame, key, false);
+}
+
+/* As preempt_enable_notrace(), but without the call. Return: whether it would make one. */
+static __always_inline bool enable_preemption(void)
+{
+#ifdef CONFIG_PREEMPTION
+	barrier();
+	return __preempt_count_dec_and_test();
+#else
+	preempt_enable_notrace();
+	return false;
+#endif
+}
+
+static noinline notrace struct landing schedule_and_walk(struct throw_frame *throw,
+							 struct bpf_unwind_table *table,
+							 struct bpf_unwind_frame *frame)
+{
+#ifdef CONFIG_PREEMPTION
+	__preempt_schedule_notrace();
+#endif
+	return walk(throw, table, frame, 0, false);
+}
+
+/**
+ * bpf_exceptions_unwind_callbacks() - find where a throw lands that may be in a callback
+ * @throw: registers of the function that throws; on return those to land with
+ * @table: of the program
+ *
+ * Context: any, NMI included. Takes no locks. Preemption is off on return if the throw is pending
+ * then.
+ * Return: what to land with.
+ */
+struct landing notrace bpf_exceptions_unwind_callbacks(struct throw_frame *throw,
+						       struct bpf_unwind_table *table)
+{
+	struct bpf_unwind_frame *frame;
+	struct landing landing;
+
+	atomic64_inc(&table->throws);
+	if (static_branch_unlikely(&bpf_exceptions_listened))
+		return throw_slowly(throw, table);
+	frame = hinted_frame(table, READ_ONCE(table->thrower));
+	if (returns_into(frame, throw->ip) && walk_fast(throw, table, frame, false, &landing))
+		return landing;
+	return throw_slowly(throw, table);
+}
+
+/**
+ * bpf_exceptions_resume() - let a throw go on for which a helper has returned
+ * @throw: registers of the function that has called the helper; on return those to land with. The
+ *	cookie is what the helper returned.
+ * @table: of the program
+ *
+ * It may be that another program's throw is pending, which this one has interrupted.
+ *
+ * Context: as for bpf_exceptions_unwind_callbacks(). Preemption is as it was before the throw was
+ * pending, unless it is again.
+ * Return: what to land with, where BPF_EXCEPTIONS_GO_ON stands for going on behind the helper.
+ */
+struct landing notrace bpf_exceptions_resume(struct throw_frame *throw,
+					     struct bpf_unwind_table *table)
+{
+	struct pending *entry = this_cpu_ptr(stack) + this_cpu_read(bpf_unwind_pending);
+	struct bpf_unwind_frame *frame;
+	struct landing landing;
+
+	if (!is_own(entry, throw, table))
+		return (struct landing){
+			.ret = throw->cookie,
+			.exception_cb = BPF_EXCEPTIONS_GO_ON,
+		};
+	frame = hinted_frame(table, READ_ONCE(entry->callback->caller));
+	if (static_branch_unlikely(&bpf_exceptions_listened) || entry->key ||
+	    !returns_into(frame, throw->ip))
+		return resume_slowly(throw, table, entry);
+	pop(throw, entry);
+	if (unlikely(enable_preemption()))
+		return schedule_and_walk(throw, table, frame);
+	if (walk_fast(throw, table, frame, true, &landing))
+		return landing;
+	return walk(throw, table, frame, 0, false);
 }
 
 /**
@@ -287,13 +390,14 @@ int bpf_exceptions_pending_init(void)
 {
 	int cpu, i;
 
-	stack = __alloc_percpu(MAX_PENDING * sizeof(*stack), __alignof__(*stack));
+	/* the first one is nobody's, for who finds nothing to be pending */
+	stack = __alloc_percpu((MAX_PENDING + 1) * sizeof(*stack), __alignof__(*stack));
 	if (!stack) {
 		pr_err("no memory for the throws that are pending while helpers return\n");
 		return -ENOMEM;
 	}
 	for_each_possible_cpu(cpu)
-		for (i = 0; i < MAX_PENDING; i++)
+		for (i = 0; i <= MAX_PENDING; i++)
 			per_cpu_ptr(stack, cpu)[i].fp = NOBODY;
 	return 0;
 }

@@ -10,14 +10,16 @@
 #define BPF_EXCEPTIONS_GO_ON 1
 
 /* Code of throw.c, ahead of the kfunc */
-extern char bpf_throw_callbacks[];
+extern char bpf_throw_callbacks[], bpf_throw_resumes[];
 
 int bpf_exceptions_pending_init(void);
 void bpf_exceptions_pending_exit(void);
 bool bpf_exceptions_ends_callback(struct bpf_unwind_table *table,
 				  const struct bpf_unwind_frame *frame, const unsigned long *fp);
 void bpf_exceptions_follow_helpers(struct bpf_unwind_table *table, struct trail *trail);
-struct landing bpf_exceptions_unwind_callbacks(struct throw_frame *throw, unsigned long arg);
+struct landing bpf_exceptions_unwind_callbacks(struct throw_frame *throw,
+					       struct bpf_unwind_table *table);
+struct landing bpf_exceptions_resume(struct throw_frame *throw, struct bpf_unwind_table *table);
 
 #else
 

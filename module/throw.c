@@ -93,15 +93,19 @@ void bpf_throw(u64 cookie)
  *
  * Stack traces from inside go on to the program's functions.
  *
- * Programs with callbacks that may throw call what is BPF_UNWIND_ENTRY bytes ahead instead.
+ * Programs with callbacks that may throw call what is BPF_UNWIND_ENTRY bytes ahead instead, and
+ * behind helpers what is BPF_UNWIND_RESUME bytes ahead.
  */
 #ifdef BPF_UNWIND_PENDING
-#define AHEAD				\
-	".type bpf_throw_ahead, @function\n" \
-	"bpf_throw_ahead:\n\t"		\
-	"jmp bpf_throw_callbacks\n\t"	\
-	".size bpf_throw_ahead, . - bpf_throw_ahead\n\t" \
+#define JUMP(name, target)		\
+	".type " name ", @function\n" \
+	name ":\n\t"			\
+	"jmp " target "\n\t"		\
+	".size " name ", . - " name "\n\t" \
 	".p2align 4, 0xcc\n\t"
+#define AHEAD				\
+	JUMP("bpf_throw_resume", "bpf_throw_resumes") \
+	JUMP("bpf_throw_ahead", "bpf_throw_callbacks")
 #else
 #define AHEAD
 #endif
@@ -124,8 +128,8 @@ NOKPROBE_SYMBOL(bpf_throw_code);
 
 #ifdef BPF_UNWIND_PENDING
 /*
- * The same for throws in callbacks, and for what goes on behind a helper: that may return with
- * what is in rax, if it isn't this program's throw that is pending.
+ * The same for throws in programs with callbacks, and for what goes on behind a helper: that may
+ * return with what is in rax, if it isn't this program's throw that is pending.
  */
 asm(".pushsection .text, \"ax\"\n\t"
 	".p2align 4\n\t"
@@ -134,6 +138,15 @@ asm(".pushsection .text, \"ax\"\n\t"
 	"bpf_throw_callbacks:\n\t"
 	PUSH_FRAME
 	"call bpf_exceptions_unwind_callbacks\n\t"
+	POP_REGISTERS
+	LAND
+	".size bpf_throw_callbacks, . - bpf_throw_callbacks\n\t"
+	".p2align 4\n\t"
+	".globl bpf_throw_resumes\n\t"
+	".type bpf_throw_resumes, @function\n"
+	"bpf_throw_resumes:\n\t"
+	PUSH_FRAME
+	"call bpf_exceptions_resume\n\t"
 	"cmp $" __stringify(BPF_EXCEPTIONS_GO_ON) ", %rdx\n\t"
 	POP_REGISTERS
 	"je 2f\n\t"
@@ -141,10 +154,11 @@ asm(".pushsection .text, \"ax\"\n\t"
 	"2:\t"
 	"pop %rbp\n\t"
 	ASM_RET
-	".size bpf_throw_callbacks, . - bpf_throw_callbacks\n\t"
+	".size bpf_throw_resumes, . - bpf_throw_resumes\n\t"
 	".popsection");
 
 NOKPROBE_SYMBOL(bpf_throw_callbacks);
+NOKPROBE_SYMBOL(bpf_throw_resumes);
 #endif
 
 /*

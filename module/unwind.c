@@ -19,11 +19,6 @@
 #include "report.h"
 #include "unwind.h"
 
-static bool returns_into(const struct bpf_unwind_frame *frame, u32 ret)
-{
-	return ret - frame->ret < frame->len;
-}
-
 /**
  * bpf_exceptions_search_frame() - look for a function by a return address
  * @table: of the program. The main program comes first, the others are sorted by address.
@@ -50,21 +45,6 @@ bpf_exceptions_search_frame(struct bpf_unwind_table *table, u32 ret)
 	return NULL;
 }
 
-/*
- * The function whose index is @hint: the one that was found last time, and most often is found
- * again. Throws on other processors may write the hint as well, so the caller checks what it
- * gets.
- */
-static __always_inline struct bpf_unwind_frame *
-hinted_frame(struct bpf_unwind_table *table, u16 hint)
-{
-	struct bpf_unwind_frame *frame = &table->frame[hint];
-
-	/* keep it as one pointer, or the address of each access is calculated again */
-	OPTIMIZER_HIDE_VAR(frame);
-	return frame;
-}
-
 /* The function that @ret returns into, or NULL; @hint is where to keep its index */
 static struct bpf_unwind_frame *find_frame(struct bpf_unwind_table *table, u32 ret, u8 *hint)
 {
@@ -73,25 +53,6 @@ static struct bpf_unwind_frame *find_frame(struct bpf_unwind_table *table, u32 r
 	if (frame)
 		WRITE_ONCE(*hint, frame - table->frame);
 	return frame;
-}
-
-#define REGS_MASK 0xf	/* of saved_regs; above that is what tells whether to pop any */
-
-/* Undo what push_callee_regs() of the JIT did */
-static __always_inline void pop_all(struct throw_frame *throw, const unsigned long *fp,
-				    const struct bpf_unwind_frame *frame)
-{
-	const unsigned long *slot = fp + frame->saved_off;
-	u8 regs = frame->saved_regs;
-
-	if (regs & 1)
-		throw->saved[0] = *--slot;
-	if (regs & 2)
-		throw->saved[1] = *--slot;
-	if (regs & 4)
-		throw->saved[2] = *--slot;
-	if (regs & 8)
-		throw->saved[3] = *--slot;
 }
 
 static __always_inline struct bpf_tramp_image *find_trampoline(unsigned long ret)
@@ -130,8 +91,13 @@ noinline unsigned long bpf_exceptions_leave_trampoline(struct throw_frame *throw
 	return throw->fp[2];
 }
 
-static __always_inline struct bpf_unwind_frame *find_thrower(const struct throw_frame *throw,
-							     struct bpf_unwind_table *table)
+/**
+ * bpf_exceptions_find_thrower() - find the function that throws
+ * @throw: its registers
+ * @table: of the program
+ */
+notrace struct bpf_unwind_frame *
+bpf_exceptions_find_thrower(const struct throw_frame *throw, struct bpf_unwind_table *table)
 {
 	struct bpf_unwind_frame *frame = hinted_frame(table, READ_ONCE(table->thrower));
 
@@ -164,11 +130,6 @@ find_caller(struct throw_frame *throw, struct bpf_unwind_table *table, u8 *hint)
 	return caller;
 }
 
-static __always_inline struct landing landing_of(const struct bpf_unwind_table *table)
-{
-	return (struct landing){ .exception_cb = (long)(s32)table->exception_cb };
-}
-
 /*
  * The walk that comes by all there can be: trampolines, callers that aren't the same as last time,
  * and frames that hold something, which is released before the frame is left. That takes the
@@ -183,7 +144,7 @@ static noinline notrace struct landing walk(struct throw_frame *throw,
 	unsigned long *fp = throw->fp, ip = throw->ip;
 	struct bpf_unwind_frame *frame, *caller;
 
-	frame = find_thrower(throw, table);
+	frame = bpf_exceptions_find_thrower(throw, table);
 	for (;;) {
 		if (frame->flags & BPF_UNWIND_HOLDS) {
 			throw->fp = fp;

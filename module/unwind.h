@@ -4,6 +4,7 @@
 
 #include <linux/bpf_unwind.h>
 #include <linux/bpf_verifier.h>
+#include <linux/compiler.h>
 
 #if BPF_UNWIND_REVISION != 4
 #error "this kernel tree has another revision of the series: use the jit-patch/ of this module"
@@ -89,7 +90,53 @@ static inline bool has_callback(const struct bpf_unwind_table *table)
 	return table->exception_cb && !returns_cookie(table);
 }
 
+static __always_inline bool returns_into(const struct bpf_unwind_frame *frame, u32 ret)
+{
+	return ret - frame->ret < frame->len;
+}
+
+/*
+ * The function whose index is @hint: the one that was found last time, and most often is found
+ * again. Throws on other processors may write the hint as well, so the caller checks what it
+ * gets.
+ */
+static __always_inline struct bpf_unwind_frame *
+hinted_frame(struct bpf_unwind_table *table, u16 hint)
+{
+	struct bpf_unwind_frame *frame = &table->frame[hint];
+
+	/* keep it as one pointer, or the address of each access is calculated again */
+	OPTIMIZER_HIDE_VAR(frame);
+	return frame;
+}
+
+#define REGS_MASK 0xf	/* of saved_regs; above that is what tells whether to pop any */
+
+/* Undo what push_callee_regs() of the JIT did */
+static __always_inline void pop_all(struct throw_frame *throw, const unsigned long *fp,
+				    const struct bpf_unwind_frame *frame)
+{
+	const unsigned long *slot = fp + frame->saved_off;
+	u8 regs = frame->saved_regs;
+
+	if (regs & 1)
+		throw->saved[0] = *--slot;
+	if (regs & 2)
+		throw->saved[1] = *--slot;
+	if (regs & 4)
+		throw->saved[2] = *--slot;
+	if (regs & 8)
+		throw->saved[3] = *--slot;
+}
+
+static __always_inline struct landing landing_of(const struct bpf_unwind_table *table)
+{
+	return (struct landing){ .exception_cb = (long)(s32)table->exception_cb };
+}
+
 struct bpf_unwind_frame *bpf_exceptions_search_frame(struct bpf_unwind_table *table, u32 ret);
+struct bpf_unwind_frame *bpf_exceptions_find_thrower(const struct throw_frame *throw,
+						     struct bpf_unwind_table *table);
 unsigned long bpf_exceptions_leave_trampoline(struct throw_frame *throw);
 struct landing bpf_exceptions_land(struct bpf_unwind_table *table);
 void bpf_exceptions_follow(const struct throw_frame *throw, struct bpf_unwind_table *table,

@@ -125,3 +125,184 @@ BOTH(SIZES, 12, ASSERT_SIZE, HANDLE_SIZE)
 BOTH(HEADERS, 4, ASSERT_HEADER, HANDLE_HEADER)
 BOTH(HEADERS, 8, ASSERT_HEADER, HANDLE_HEADER)
 BOTH(LOOP, 64, ASSERT_SLOT, HANDLE_SLOT)
+
+/* --- holding something ------------------------------------------------------------ */
+
+/*
+ * Code that holds something where it fails: it throws, and what it holds is released (throws_X_N),
+ * or it releases that and returns (returns_X_N). FAIL(stmt) is what it does then.
+ */
+struct {
+	__uint(type, BPF_MAP_TYPE_RINGBUF);
+	__uint(max_entries, 4096);
+} records SEC(".maps");
+
+struct locked {
+	struct bpf_spin_lock lock;
+	__u32 entries[SLOTS];
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct locked);
+} lockeds SEC(".maps");
+
+#define THROW(release)		bpf_throw(1)
+#define RETURN(release)		do { release; return 1; } while (0)
+
+/* N checks of a packet while a socket is held */
+#define SOCKET_CHECK(i)							\
+	if ((void *)&ip[i + 1] > end || ip[i].version != 4)		\
+		FAIL(bpf_sk_release(sk));				\
+	sum += ip[i].saddr;
+
+#define SOCKET(name, N)							\
+SEC("tc") int name##_socket_##N(struct __sk_buff *ctx)			\
+{									\
+	void *data = (void *)(long)ctx->data, *end = (void *)(long)ctx->data_end; \
+	struct iphdr *ip = data + sizeof(struct ethhdr);		\
+	struct bpf_sock_tuple tuple = {};				\
+	struct bpf_sock *sk;						\
+	__u32 sum = 0;							\
+									\
+	sk = bpf_skc_lookup_tcp(ctx, &tuple, sizeof(tuple.ipv4), BPF_F_CURRENT_NETNS, 0); \
+	if (!sk)							\
+		return 0;						\
+	sum += sk->family;						\
+	REPEAT_##N(SOCKET_CHECK)					\
+	bpf_sk_release(sk);						\
+	return sum;							\
+}
+
+/* N counters, each of which may be missing, go into a record */
+#define RECORD_FIELD(i)							\
+	key = i;							\
+	found = bpf_map_lookup_elem(&counters, &key);			\
+	if (!found)							\
+		FAIL(bpf_ringbuf_discard(record, 0));			\
+	record[i] = *found;
+
+#define RECORD(name, N)							\
+SEC("tc") int name##_record_##N(struct __sk_buff *ctx)			\
+{									\
+	__u64 *record, *found;						\
+	__u32 key;							\
+									\
+	record = bpf_ringbuf_reserve(&records, 8 * N, 0);		\
+	if (!record)							\
+		return 0;						\
+	REPEAT_##N(RECORD_FIELD)					\
+	bpf_ringbuf_submit(record, 0);					\
+	return 0;							\
+}
+
+/* N records, each held while the next one is made, or can't be */
+#define RESERVE(i)							\
+	record##i = bpf_ringbuf_reserve(&records, 8, 0);		\
+	if (!record##i)							\
+		FAIL(discard(record0, record1, record2, record3));	\
+	*record##i = ctx->len;
+
+static __always_inline void discard(__u64 *record0, __u64 *record1, __u64 *record2, __u64 *record3)
+{
+	if (record0)
+		bpf_ringbuf_discard(record0, 0);
+	if (record1)
+		bpf_ringbuf_discard(record1, 0);
+	if (record2)
+		bpf_ringbuf_discard(record2, 0);
+	if (record3)
+		bpf_ringbuf_discard(record3, 0);
+}
+
+#define NESTED(name, N)							\
+SEC("tc") int name##_nested_##N(struct __sk_buff *ctx)			\
+{									\
+	__u64 *record0 = NULL, *record1 = NULL, *record2 = NULL, *record3 = NULL; \
+									\
+	REPEAT_##N(RESERVE)						\
+	if (ctx->len > MAX_SIZE)					\
+		FAIL(discard(record0, record1, record2, record3));	\
+	discard(record0, record1, record2, record3);			\
+	return 0;							\
+}
+
+/* N entries under a lock */
+#define LOCKED_ENTRY(i)							\
+	slot = values[i];						\
+	if (slot >= SLOTS)						\
+		FAIL(bpf_spin_unlock(&locked->lock));			\
+	locked->entries[slot]++;
+
+#define LOCK(name, N)							\
+SEC("tc") int name##_lock_##N(struct __sk_buff *ctx)			\
+{									\
+	struct locked *locked;						\
+	__u32 key = 0;							\
+	__u64 slot;							\
+									\
+	locked = bpf_map_lookup_elem(&lockeds, &key);			\
+	if (!locked)							\
+		return 0;						\
+	bpf_spin_lock(&locked->lock);					\
+	REPEAT_##N(LOCKED_ENTRY)					\
+	bpf_spin_unlock(&locked->lock);					\
+	return 0;							\
+}
+
+/* Functions that fail, below one that may hold a record or not */
+#define CHECKED(name, fail)						\
+static __attribute__((noinline)) int name##_below(__u64 value)		\
+{									\
+	if (value > MAX_SIZE)						\
+		fail;							\
+	return value;							\
+}
+
+#define BELOW(name, N, calls)						\
+SEC("tc") int name##_below_##N(struct __sk_buff *ctx)			\
+{									\
+	__u64 *record = NULL, sum = 0;					\
+	int ret __attribute__((unused));				\
+									\
+	if (ctx->len > MAX_SIZE) {					\
+		record = bpf_ringbuf_reserve(&records, 8, 0);		\
+		if (!record)						\
+			return 0;					\
+	}								\
+	REPEAT_##N(calls)						\
+	if (record) {							\
+		*record = sum;						\
+		bpf_ringbuf_submit(record, 0);				\
+	}								\
+	return 0;							\
+}
+
+#define CALL_THROWS(i)							\
+	sum += throws_below(values[i]);
+#define CALL_RETURNS(i)							\
+	ret = returns_below(values[i]);					\
+	if (ret < 0) {							\
+		if (record)						\
+			bpf_ringbuf_discard(record, 0);			\
+		return 1;						\
+	}								\
+	sum += ret;
+
+#define HOLDERS(name)							\
+	SOCKET(name, 4) SOCKET(name, 8) RECORD(name, 4) RECORD(name, 8)	\
+	NESTED(name, 4) LOCK(name, 4) LOCK(name, 8)
+
+#define FAIL THROW
+HOLDERS(throws)
+#undef FAIL
+#define FAIL RETURN
+HOLDERS(returns)
+CHECKED(throws, bpf_throw(1))
+BELOW(throws, 4, CALL_THROWS)
+BELOW(throws, 8, CALL_THROWS)
+CHECKED(returns, return -1)
+BELOW(returns, 4, CALL_RETURNS)
+BELOW(returns, 8, CALL_RETURNS)
