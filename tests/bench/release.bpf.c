@@ -2,8 +2,9 @@
 /*
  * What a throw costs in a program that may hold something when it throws. sites_N throws from depth
  * N, with nothing held on the way; plain_N is the same program without the other function's record.
- * throw_held_N throws with N ring buffer records held; errors_held_N discards them and returns an
- * error instead.
+ * The main program saves all registers that the others do. throw_held_N throws with N ring buffer
+ * records held; errors_held_N discards them and returns an error instead. throw_outer_N throws from
+ * depth N, with a record held by the main program.
  */
 #include <linux/bpf.h>
 #include <bpf/bpf_helpers.h>
@@ -75,13 +76,14 @@ static noinline int nothing_elsewhere(void)
 #define THROWS(name, elsewhere, stmt)			\
 SEC("tc") int name(struct __sk_buff *ctx)		\
 {							\
-	int a = 1;					\
+	int a = 1, c = 2, d = 3;			\
 							\
 	hide(a);					\
+	keep(c, d);					\
 	if (!input)					\
 		return elsewhere();			\
 	stmt;						\
-	return a;					\
+	return a + c + d;				\
 }
 
 #define BOTH(depth, stmt)				\
@@ -91,6 +93,23 @@ THROWS(sites_##depth, record_elsewhere, stmt)
 BOTH(0, if (input) bpf_throw(a))
 BOTH(1, a = thrower(a))
 BOTH(7, a = level1(a))
+
+#define OUTER(depth, stmt)						\
+SEC("tc") int throw_outer_##depth(struct __sk_buff *ctx)		\
+{									\
+	void *record = bpf_ringbuf_reserve(&records, 8, 0);		\
+	int a = 1;							\
+									\
+	if (!record)							\
+		return 0;						\
+	hide(a);							\
+	stmt;								\
+	bpf_ringbuf_discard(record, 0);					\
+	return a;							\
+}
+
+OUTER(1, a = thrower(a))
+OUTER(7, a = level1(a))
 
 #define RESERVE(n, rest)						\
 	void *r##n = bpf_ringbuf_reserve(&records, 8, 0);		\

@@ -252,7 +252,7 @@ SEC("tc") int name##_lock_##N(struct __sk_buff *ctx)			\
 	return 0;							\
 }
 
-/* Functions that fail, below one that may hold a record or not */
+/* N calls of a function that fails, below one that holds a record */
 #define CHECKED(name, fail)						\
 static __attribute__((noinline)) int name##_below(__u64 value)		\
 {									\
@@ -264,19 +264,15 @@ static __attribute__((noinline)) int name##_below(__u64 value)		\
 #define BELOW(name, N, calls)						\
 SEC("tc") int name##_below_##N(struct __sk_buff *ctx)			\
 {									\
-	__u64 *record = NULL, sum = 0;					\
+	__u64 *record, sum = 0;						\
 	int ret __attribute__((unused));				\
 									\
-	if (ctx->len > MAX_SIZE) {					\
-		record = bpf_ringbuf_reserve(&records, 8, 0);		\
-		if (!record)						\
-			return 0;					\
-	}								\
+	record = bpf_ringbuf_reserve(&records, 8, 0);			\
+	if (!record)							\
+		return 0;						\
 	REPEAT_##N(calls)						\
-	if (record) {							\
-		*record = sum;						\
-		bpf_ringbuf_submit(record, 0);				\
-	}								\
+	*record = sum;							\
+	bpf_ringbuf_submit(record, 0);					\
 	return 0;							\
 }
 
@@ -285,8 +281,7 @@ SEC("tc") int name##_below_##N(struct __sk_buff *ctx)			\
 #define CALL_RETURNS(i)							\
 	ret = returns_below(values[i]);					\
 	if (ret < 0) {							\
-		if (record)						\
-			bpf_ringbuf_discard(record, 0);			\
+		bpf_ringbuf_discard(record, 0);				\
 		return 1;						\
 	}								\
 	sum += ret;
