@@ -71,50 +71,60 @@ static __always_inline u32 current_context(void)
 }
 
 /*
+ * The entry for a count of what is pending, bpf_unwind_pending, which is in bytes here. If that is 0
+ * the entry is nobody's.
+ */
+static __always_inline struct pending *entry_at(unsigned long bytes)
+{
+	return (void *)this_cpu_ptr(stack) + bytes;
+}
+
+/*
  * An NMI may come between any two instructions, push what is pending there, and pop it. It
  * leaves all as it was: what it uses are entries above the count, whose fp is NOBODY.
  */
-static __always_inline void push(const struct throw_frame *throw, struct bpf_unwind_table *table,
+static __always_inline void push(const struct throw_frame *throw, const unsigned long *fp,
+				 struct bpf_unwind_table *table,
 				 struct bpf_unwind_frame *callback, u64 key)
 {
 	struct pending *entry;
-	u32 i;
+	u32 before;
 
 	preempt_disable_notrace();
-	i = this_cpu_inc_return(bpf_unwind_pending);
-	BUG_ON(i > MAX_PENDING);
-	entry = this_cpu_ptr(stack) + i;
+	before = this_cpu_add_return(bpf_unwind_pending, sizeof(*entry)) - sizeof(*entry);
+	BUG_ON(before >= MAX_PENDING * sizeof(*entry));
+	entry = entry_at(before) + 1;
 	entry->cookie = throw->cookie;
 	entry->table = table;
 	entry->key = key;
 	entry->context = current_context();
 	entry->callback = callback;
 	barrier();
-	WRITE_ONCE(entry->fp, (unsigned long)throw->fp);
+	WRITE_ONCE(entry->fp, (unsigned long)fp);
 }
 
 /*
  * Has the program whose helper has just returned thrown in the helper's callback? It is the one
- * that is pending if the callback's frame was below what it calls from now, on the same stack.
+ * that is pending if the callback's frame was below what it calls from now, on the same stack:
+ * below @ret, where the return address is.
  *
  * That stack is another one in another context. In the same context, until the pending program
  * looks here itself, only those can look that run while the helper returns, watching it or
  * something that it calls: and these programs, which have other tables, don't run over themselves.
  */
-static __always_inline bool is_own(const struct pending *entry, const struct throw_frame *throw,
+static __always_inline bool is_own(const struct pending *entry, const unsigned long *ret,
 				   const struct bpf_unwind_table *table)
 {
-	return READ_ONCE(entry->fp) < (unsigned long)&throw->ip && entry->table == table &&
+	return entry->fp < (unsigned long)ret && entry->table == table &&
 	       entry->context == current_context();
 }
 
 /* The caller enables preemption */
-static __always_inline void pop(struct throw_frame *throw, struct pending *entry)
+static __always_inline void pop(struct pending *entry)
 {
-	throw->cookie = entry->cookie;
 	WRITE_ONCE(entry->fp, NOBODY);
 	barrier();
-	this_cpu_dec(bpf_unwind_pending);
+	this_cpu_sub(bpf_unwind_pending, sizeof(*entry));
 }
 
 /* The function that @ret returns into, or NULL; @hint is the index of the one found last */
@@ -155,12 +165,13 @@ bool bpf_exceptions_ends_callback(struct bpf_unwind_table *table,
  * that watches it, which runs its fexit programs and goes on to the helper.
  */
 static __always_inline struct landing end_callback(struct throw_frame *throw,
+						   const unsigned long *fp,
 						   struct bpf_unwind_table *table,
 						   struct bpf_unwind_frame *frame, u64 key)
 {
 	if (frame->flags & BPF_UNWIND_TIMER_CB)
 		return (struct landing){};
-	push(throw, table, frame, key);
+	push(throw, fp, table, frame, key);
 	return (struct landing){ .ret = 1 };
 }
 
@@ -177,7 +188,7 @@ static noinline notrace struct landing walk(struct throw_frame *throw,
 	struct bpf_unwind_frame *caller;
 
 	for (;;) {
-		if (frame->flags & BPF_UNWIND_HOLDS)
+		if (may_hold(frame))
 			bpf_exceptions_release(throw, scratch, cleanup, unlocked);
 		pop_all(throw, throw->fp, frame);
 		if (frame == table->frame) {
@@ -186,7 +197,7 @@ static noinline notrace struct landing walk(struct throw_frame *throw,
 		}
 		caller = find(table, throw->fp[1], &frame->caller);
 		if (!caller && bpf_exceptions_ends_callback(table, frame, throw->fp))
-			return end_callback(throw, table, frame, key);
+			return end_callback(throw, throw->fp, table, frame, key);
 		scratch = throw->fp + 2;
 		throw->ip = throw->fp[1];
 		if (!caller) {
@@ -200,6 +211,16 @@ static noinline notrace struct landing walk(struct throw_frame *throw,
 	}
 }
 
+static __always_inline void pop_any(struct throw_frame *throw, const unsigned long *fp,
+				    const struct bpf_unwind_frame *frame)
+{
+	if (!(frame->saved_regs & REGS_MASK))
+		return;
+	/* or it is loaded above, where this doesn't follow */
+	OPTIMIZER_HIDE_VAR(frame);
+	pop_all(throw, fp, frame);
+}
+
 /*
  * The same for most throws, without calls; see bpf_exceptions_unwind(). But here all registers are
  * restored, as helpers want theirs back.
@@ -207,39 +228,33 @@ static noinline notrace struct landing walk(struct throw_frame *throw,
  * Return: false where the other walk has to begin.
  */
 static __always_inline bool walk_fast(struct throw_frame *throw, struct bpf_unwind_table *table,
-				      struct bpf_unwind_frame *frame, bool resumes,
-				      struct landing *landing)
+				      struct bpf_unwind_frame *frame, struct landing *landing)
 {
-	struct bpf_unwind_frame *caller;
 	unsigned long *fp = throw->fp;
 
-	for (;;) {
-		if (frame->flags & BPF_UNWIND_HOLDS)
-			return false;
-		if (frame->saved_regs & REGS_MASK) {
-			/* or it is loaded above, where this doesn't follow */
-			OPTIMIZER_HIDE_VAR(frame);
-			pop_all(throw, fp, frame);
-		}
-		if (frame == table->frame)
-			break;
-		if (frame->flags && fp[1] < MODULES_VADDR) {
-			/* a helper in a helper's callback */
-			if (resumes)
-				return false;
-			throw->fp = fp;
-			*landing = end_callback(throw, table, frame, 0);
-			return true;
-		}
-		caller = hinted_frame(table, READ_ONCE(frame->caller));
-		if (!returns_into(caller, fp[1]))
+	while (likely(!frame->flags)) {
+		pop_any(throw, fp, frame);
+		frame = hinted_frame(table, READ_ONCE(frame->caller));
+		if (!returns_into(frame, fp[1]))
 			return false;
 		fp = (unsigned long *)fp[0];
-		frame = caller;
 	}
-	throw->fp = fp;
-	*landing = landing_of(table);
-	return true;
+	/* helpers are the kernel's */
+	if (frame->flags == BPF_UNWIND_HELPER_CB && fp[1] < MODULES_VADDR) {
+		pop_any(throw, fp, frame);
+		throw->fp = fp;
+		push(throw, fp, table, frame, 0);
+		*landing = (struct landing){ .ret = 1 };
+		return true;
+	}
+	/* the main program's has BPF_UNWIND_CALLBACKS, at least */
+	if (frame == table->frame && !may_hold(frame)) {
+		pop_any(throw, fp, frame);
+		throw->fp = fp;
+		*landing = landing_of(table);
+		return true;
+	}
+	return false;
 }
 
 /**
@@ -287,20 +302,6 @@ static noinline notrace struct landing throw_slowly(struct throw_frame *throw,
 	return walk(throw, table, bpf_exceptions_find_thrower(throw, table), key, unlocked);
 }
 
-static noinline notrace struct landing resume_slowly(struct throw_frame *throw,
-						     struct bpf_unwind_table *table,
-						     struct pending *entry)
-{
-	struct bpf_unwind_frame *callback = entry->callback, *frame;
-	u64 key = entry->key;
-
-	pop(throw, entry);
-	preempt_enable_notrace();
-	frame = find(table, throw->ip, &callback->caller);
-	BUG_ON(!frame);
-	return walk(throw, table, frame, key, false);
-}
-
 /* As preempt_enable_notrace(), but without the call. Return: whether it would make one. */
 static __always_inline bool enable_preemption(void)
 {
@@ -313,14 +314,22 @@ static __always_inline bool enable_preemption(void)
 #endif
 }
 
-static noinline notrace struct landing schedule_and_walk(struct throw_frame *throw,
-							 struct bpf_unwind_table *table,
-							 struct bpf_unwind_frame *frame)
+static __always_inline struct landing leave_main(const struct bpf_unwind_frame *frame)
+{
+	BUILD_BUG_ON(offsetof(typeof(*frame), saved_regs) !=
+		     offsetof(typeof(*frame), saved_off) + 1);
+	return (struct landing){
+		.exception_cb = BPF_EXCEPTIONS_LEAVE | *(const u16 *)&frame->saved_off,
+	};
+}
+
+static noinline notrace struct landing
+schedule_and_leave_main(const struct bpf_unwind_frame *frame)
 {
 #ifdef CONFIG_PREEMPTION
 	__preempt_schedule_notrace();
 #endif
-	return walk(throw, table, frame, 0, false);
+	return leave_main(frame);
 }
 
 /**
@@ -342,7 +351,7 @@ struct landing notrace bpf_exceptions_unwind_callbacks(struct throw_frame *throw
 	if (static_branch_unlikely(&bpf_exceptions_listened))
 		return throw_slowly(throw, table);
 	frame = hinted_frame(table, READ_ONCE(table->thrower));
-	if (returns_into(frame, throw->ip) && walk_fast(throw, table, frame, false, &landing))
+	if (returns_into(frame, throw->ip) && walk_fast(throw, table, frame, &landing))
 		return landing;
 	return throw_slowly(throw, table);
 }
@@ -362,25 +371,51 @@ struct landing notrace bpf_exceptions_unwind_callbacks(struct throw_frame *throw
 struct landing notrace bpf_exceptions_resume(struct throw_frame *throw,
 					     struct bpf_unwind_table *table)
 {
-	struct pending *entry = this_cpu_ptr(stack) + this_cpu_read(bpf_unwind_pending);
+	struct pending *entry = entry_at(this_cpu_read(bpf_unwind_pending));
 	struct bpf_unwind_frame *frame;
-	struct landing landing;
+	u64 key = entry->key;
+	u8 *hint;
 
-	if (!is_own(entry, throw, table))
+	if (!is_own(entry, &throw->ip, table))
 		return (struct landing){
 			.ret = throw->cookie,
 			.exception_cb = BPF_EXCEPTIONS_GO_ON,
 		};
-	frame = hinted_frame(table, READ_ONCE(entry->callback->caller));
-	if (static_branch_unlikely(&bpf_exceptions_listened) || entry->key ||
-	    !returns_into(frame, throw->ip))
-		return resume_slowly(throw, table, entry);
-	pop(throw, entry);
+	throw->cookie = entry->cookie;
+	hint = &entry->callback->caller;
+	pop(entry);
+	preempt_enable_notrace();
+	frame = find(table, throw->ip, hint);
+	BUG_ON(!frame);
+	return walk(throw, table, frame, key, false);
+}
+
+/**
+ * bpf_exceptions_resume_main() - the same where that is simple: to leave the main program
+ * @ret: what the helper returned
+ * @table: of the program
+ * @ip: where the return address is
+ *
+ * Simple is to return from a main program that holds nothing, and has no exception callback. Nobody
+ * asks for the key of the throw's event then.
+ *
+ * Return: what to return; and BPF_EXCEPTIONS_LEAVE, with what to restore before that, see there; or
+ * 0 for going on behind the helper; or @table, with @ret again, if it isn't simple.
+ */
+struct landing notrace bpf_exceptions_resume_main(u64 ret, struct bpf_unwind_table *table,
+						  const unsigned long *ip)
+{
+	struct pending *entry = entry_at(this_cpu_read(bpf_unwind_pending));
+	const struct bpf_unwind_frame *frame = table->frame;
+
+	if (!is_own(entry, ip, table))
+		return (struct landing){ .ret = ret };
+	if (may_hold(frame) || table->exception_cb || !returns_into(frame, *ip))
+		return (struct landing){ .ret = ret, .exception_cb = (unsigned long)table };
+	pop(entry);
 	if (unlikely(enable_preemption()))
-		return schedule_and_walk(throw, table, frame);
-	if (walk_fast(throw, table, frame, true, &landing))
-		return landing;
-	return walk(throw, table, frame, 0, false);
+		return schedule_and_leave_main(frame);
+	return leave_main(frame);
 }
 
 /**

@@ -9,8 +9,14 @@
 /* In place of an exception callback: the program goes on, nothing that is pending is its own */
 #define BPF_EXCEPTIONS_GO_ON 1
 
+/*
+ * Leave the main program's frame, and return. Below this bit are saved_off and saved_regs of struct
+ * bpf_unwind_frame.
+ */
+#define BPF_EXCEPTIONS_LEAVE 0x10000
+
 /* Code of throw.c, ahead of the kfunc */
-extern char bpf_throw_callbacks[], bpf_throw_resumes[];
+extern char bpf_throw_callbacks[], bpf_throw_resume[];
 
 int bpf_exceptions_pending_init(void);
 void bpf_exceptions_pending_exit(void);
@@ -20,6 +26,8 @@ void bpf_exceptions_follow_helpers(struct bpf_unwind_table *table, struct trail 
 struct landing bpf_exceptions_unwind_callbacks(struct throw_frame *throw,
 					       struct bpf_unwind_table *table);
 struct landing bpf_exceptions_resume(struct throw_frame *throw, struct bpf_unwind_table *table);
+struct landing bpf_exceptions_resume_main(u64 ret, struct bpf_unwind_table *table,
+					  const unsigned long *ip);
 
 #else
 

@@ -8,6 +8,7 @@
 #include <linux/objtool.h>
 #include <linux/stringify.h>
 #include <asm/asm.h>
+#include <asm/frame.h>
 #include <asm/ibt.h>
 #include <asm/nospec-branch.h>
 #include <asm/orc_types.h>
@@ -92,73 +93,96 @@ void bpf_throw(u64 cookie)
  * where to land and returns. Only then are the frames in between left, so none of them is C's.
  *
  * Stack traces from inside go on to the program's functions.
- *
- * Programs with callbacks that may throw call what is BPF_UNWIND_ENTRY bytes ahead instead, and
- * behind helpers what is BPF_UNWIND_RESUME bytes ahead.
  */
-#ifdef BPF_UNWIND_PENDING
-#define JUMP(name, target)		\
-	".type " name ", @function\n" \
+#define THROW(name, unwind)		\
+	".globl " name "\n\t"		\
+	".type " name ", @function\n"	\
 	name ":\n\t"			\
-	"jmp " target "\n\t"		\
-	".size " name ", . - " name "\n\t" \
-	".p2align 4, 0xcc\n\t"
+	ASM_ENDBR			\
+	PUSH_FRAME			\
+	"call " unwind "\n\t"		\
+	POP_REGISTERS			\
+	LAND				\
+	".size " name ", . - " name "\n\t"
+
+#ifdef BPF_UNWIND_PENDING
+/* What pop_all() does, for one register */
+#define POP_SAVED(bit, reg)		\
+	"test $" #bit ", %dh\n\t"	\
+	"jz 6f\n\t"			\
+	"sub $8, %rcx\n\t"		\
+	"mov (%rcx), %" #reg "\n"	\
+	"6:\t"
+
+/*
+ * What programs with callbacks that may throw call is ahead of the kfunc: first of all, what goes on
+ * behind a helper. That may return with what is in rax, if it isn't this program's throw that
+ * is pending. If it is, the main program most often can be left at once.
+ */
+#define RESUME				\
+	".globl bpf_throw_resume\n\t"	\
+	".type bpf_throw_resume, @function\n" \
+	"bpf_throw_resume:\n\t"	\
+	"mov %rsp, %rdx\n\t"		\
+	FRAME_BEGIN			\
+	"call bpf_exceptions_resume_main\n\t" \
+	FRAME_END			\
+	"test %rdx, %rdx\n\t"		\
+	"jle 4f\n\t"			\
+	"test $0xf, %dh\n\t"		\
+	"jz 3f\n\t"			\
+	"movsbq %dl, %rcx\n\t"		\
+	"lea (%rbp, %rcx, 8), %rcx\n\t" \
+	POP_SAVED(1, rbx)		\
+	POP_SAVED(2, r13)		\
+	POP_SAVED(4, r14)		\
+	POP_SAVED(8, r15)		\
+	"3:\t"				\
+	UNWIND_HINT(ORC_REG_BP, 16, UNWIND_HINT_TYPE_CALL, 0) \
+	"leave\n\t"			\
+	UNWIND_HINT(ORC_REG_SP, 8, UNWIND_HINT_TYPE_FUNC, 0) \
+	ASM_RET				\
+	"4:\t"				\
+	"js 5f\n\t"			\
+	ASM_RET				\
+	"5:\t"				\
+	"mov %rax, %rdi\n\t"		\
+	"mov %rdx, %rsi\n\t"		\
+	PUSH_FRAME			\
+	"call bpf_exceptions_resume\n\t" \
+	"cmp $" __stringify(BPF_EXCEPTIONS_GO_ON) ", %rdx\n\t" \
+	POP_REGISTERS			\
+	"je 2f\n\t"			\
+	LAND				\
+	"2:\t"				\
+	"pop %rbp\n\t"			\
+	ASM_RET				\
+	".size bpf_throw_resume, . - bpf_throw_resume\n\t"
+
+/* What follows is @bytes ahead of the kfunc */
+#define AHEAD_BY(bytes)			\
+	".org bpf_throw_ahead + " __stringify(BPF_UNWIND_RESUME) " - " __stringify(bytes) ", 0xcc\n\t"
+
 #define AHEAD				\
-	JUMP("bpf_throw_resume", "bpf_throw_resumes") \
-	JUMP("bpf_throw_ahead", "bpf_throw_callbacks")
+	"bpf_throw_ahead:\n\t"		\
+	RESUME				\
+	AHEAD_BY(BPF_UNWIND_ENTRY)	\
+	THROW("bpf_throw_callbacks", "bpf_exceptions_unwind_callbacks") \
+	AHEAD_BY(0)
 #else
 #define AHEAD
 #endif
 
 asm(".pushsection .text, \"ax\"\n\t"
-	".p2align 4\n\t"
+	".p2align 6\n\t"
 	AHEAD
-	".globl bpf_throw\n\t"
-	".type bpf_throw, @function\n"
-	"bpf_throw:\n\t"
-	ASM_ENDBR
-	PUSH_FRAME
-	"call bpf_exceptions_unwind\n\t"
-	POP_REGISTERS
-	LAND
-	".size bpf_throw, . - bpf_throw\n\t"
+	THROW("bpf_throw", "bpf_exceptions_unwind")
 	".popsection");
 
 NOKPROBE_SYMBOL(bpf_throw_code);
-
 #ifdef BPF_UNWIND_PENDING
-/*
- * The same for throws in programs with callbacks, and for what goes on behind a helper: that may
- * return with what is in rax, if it isn't this program's throw that is pending.
- */
-asm(".pushsection .text, \"ax\"\n\t"
-	".p2align 4\n\t"
-	".globl bpf_throw_callbacks\n\t"
-	".type bpf_throw_callbacks, @function\n"
-	"bpf_throw_callbacks:\n\t"
-	PUSH_FRAME
-	"call bpf_exceptions_unwind_callbacks\n\t"
-	POP_REGISTERS
-	LAND
-	".size bpf_throw_callbacks, . - bpf_throw_callbacks\n\t"
-	".p2align 4\n\t"
-	".globl bpf_throw_resumes\n\t"
-	".type bpf_throw_resumes, @function\n"
-	"bpf_throw_resumes:\n\t"
-	PUSH_FRAME
-	"call bpf_exceptions_resume\n\t"
-	"cmp $" __stringify(BPF_EXCEPTIONS_GO_ON) ", %rdx\n\t"
-	POP_REGISTERS
-	"je 2f\n\t"
-	LAND
-	"2:\t"
-	"pop %rbp\n\t"
-	ASM_RET
-	".size bpf_throw_resumes, . - bpf_throw_resumes\n\t"
-	".popsection");
-
 NOKPROBE_SYMBOL(bpf_throw_callbacks);
-NOKPROBE_SYMBOL(bpf_throw_resumes);
+NOKPROBE_SYMBOL(bpf_throw_resume);
 #endif
 
 /*

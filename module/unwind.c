@@ -146,7 +146,7 @@ static noinline notrace struct landing walk(struct throw_frame *throw,
 
 	frame = bpf_exceptions_find_thrower(throw, table);
 	for (;;) {
-		if (frame->flags & BPF_UNWIND_HOLDS) {
+		if (may_hold(frame)) {
 			throw->fp = fp;
 			throw->ip = ip;
 			bpf_exceptions_release(throw, scratch, cleanup, unlocked);
@@ -231,7 +231,7 @@ struct landing notrace bpf_exceptions_unwind(struct throw_frame *throw,
 	for (;;) {
 		/* not if main's frame makes up for it later */
 		if (unlikely(frame->saved_regs > REGS_MASK)) {
-			if (frame->flags & BPF_UNWIND_HOLDS)
+			if (may_hold(frame))
 				return walk(throw, table, false);
 			/* or it is loaded above, where this doesn't follow */
 			OPTIMIZER_HIDE_VAR(frame);

@@ -41,8 +41,8 @@ static void read_trace(void)
 
 /* Functions that throws call, and that interrupt them; a kernel may lack some */
 static const char *const traced[] = {
-	"find_thrower*", "find_caller*", "bpf_exceptions_leave_trampoline", "bpf_ringbuf_discard",
-	"bpf_user_rnd_u32", "bpf_get_prandom_u32", "hrtimer_interrupt", "update_process_times",
+	"find_caller*", "bpf_exceptions_leave_trampoline", "bpf_ringbuf_discard", "bpf_user_rnd_u32",
+	"bpf_get_prandom_u32", "hrtimer_interrupt", "update_process_times",
 	"irq_work_run", "irq_work_single", "tasklet_action_common*", "generic_smp_call_function*",
 	"net_rx_action", "tcf_classify", "bpf_test_*", "bpf_prog_test_*", "__bpf_prog_*",
 	"__bpf_tramp_*", "handle_nmi", "ktime_get*", "shoot*",
