@@ -314,6 +314,32 @@ static __always_inline bool enable_preemption(void)
 #endif
 }
 
+static noinline notrace struct landing schedule_and_walk(struct throw_frame *throw,
+							 struct bpf_unwind_table *table,
+							 struct bpf_unwind_frame *frame)
+{
+#ifdef CONFIG_PREEMPTION
+	__preempt_schedule_notrace();
+#endif
+	return walk(throw, table, frame, 0, false);
+}
+
+static noinline notrace struct landing resume_slowly(struct throw_frame *throw,
+						     struct bpf_unwind_table *table,
+						     struct pending *entry)
+{
+	u8 *hint = &entry->callback->caller;
+	struct bpf_unwind_frame *frame;
+	u64 key = entry->key;
+
+	throw->cookie = entry->cookie;
+	pop(entry);
+	preempt_enable_notrace();
+	frame = find(table, throw->ip, hint);
+	BUG_ON(!frame);
+	return walk(throw, table, frame, key, false);
+}
+
 static __always_inline struct landing leave_main(const struct bpf_unwind_frame *frame)
 {
 	BUILD_BUG_ON(offsetof(typeof(*frame), saved_regs) !=
@@ -373,21 +399,24 @@ struct landing notrace bpf_exceptions_resume(struct throw_frame *throw,
 {
 	struct pending *entry = entry_at(this_cpu_read(bpf_unwind_pending));
 	struct bpf_unwind_frame *frame;
-	u64 key = entry->key;
-	u8 *hint;
+	struct landing landing;
 
 	if (!is_own(entry, &throw->ip, table))
 		return (struct landing){
 			.ret = throw->cookie,
 			.exception_cb = BPF_EXCEPTIONS_GO_ON,
 		};
+	frame = hinted_frame(table, READ_ONCE(entry->callback->caller));
+	if (static_branch_unlikely(&bpf_exceptions_listened) || entry->key ||
+	    !returns_into(frame, throw->ip))
+		return resume_slowly(throw, table, entry);
 	throw->cookie = entry->cookie;
-	hint = &entry->callback->caller;
 	pop(entry);
-	preempt_enable_notrace();
-	frame = find(table, throw->ip, hint);
-	BUG_ON(!frame);
-	return walk(throw, table, frame, key, false);
+	if (unlikely(enable_preemption()))
+		return schedule_and_walk(throw, table, frame);
+	if (walk_fast(throw, table, frame, &landing))
+		return landing;
+	return walk(throw, table, frame, 0, false);
 }
 
 /**

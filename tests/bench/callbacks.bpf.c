@@ -75,6 +75,18 @@ SEC("tc") int errors_each_##i(struct __sk_buff *ctx)				\
 EACH(0)
 EACH(7)
 
+/* With an exception callback, which returns what errors_each_0 does */
+static noinline int on_throw(__u64 cookie)
+{
+	return ERROR;
+}
+
+SEC("tc") int callback_each_0(struct __sk_buff *ctx)
+{
+	bpf_set_exception_callback(on_throw);
+	return bpf_for_each_map_elem(&array, each_throws_0, NULL, 0);
+}
+
 /* --- nothing is thrown ---------------------------------------------------------------- */
 
 #define CHECK(name, stmt)				\
