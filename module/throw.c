@@ -37,8 +37,9 @@
  * In a helper's callback it ends the program, too, once the helper has returned. In a timer's
  * callback it ends that one alone, without an exception callback.
  *
- * The verifier refuses it where a reference or a lock is held, by the program's function
- * or by one of its callers, and in exception callbacks.
+ * References and a lock that are held, by the program's function or by one of its callers, are
+ * released first. The verifier refuses a throw where it doesn't know where such a thing is, and
+ * throws in exception callbacks.
  *
  * Context: any in which the program may run, NMI included.
  * Return: never.

@@ -141,12 +141,15 @@ static noinline notrace struct landing walk(struct throw_frame *throw,
 {
 	const unsigned long *scratch = (unsigned long *)(throw + 1);
 	struct bpf_unwind_cleanup *cleanup = bpf_unwind_cleanup(table);
+	struct bpf_unwind_frame *thrower = bpf_exceptions_find_thrower(throw, table);
+	struct bpf_unwind_frame *frame = thrower, *caller;
 	unsigned long *fp = throw->fp, ip = throw->ip;
-	struct bpf_unwind_frame *frame, *caller;
 
-	frame = bpf_exceptions_find_thrower(throw, table);
 	for (;;) {
 		if (may_hold(frame)) {
+			/* begin with this walk next time: main isn't what throws */
+			if (frame != thrower)
+				WRITE_ONCE(table->thrower, 0);
 			throw->fp = fp;
 			throw->ip = ip;
 			bpf_exceptions_release(throw, scratch, cleanup, unlocked);
