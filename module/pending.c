@@ -71,8 +71,8 @@ static __always_inline u32 current_context(void)
 }
 
 /*
- * The entry for a count of what is pending, bpf_unwind_pending, which is in bytes here. If that is 0
- * the entry is nobody's.
+ * The entry for a count of what is pending, bpf_unwind_pending, which is in bytes here. If that is
+ * 0 the entry is nobody's.
  */
 static __always_inline struct pending *entry_at(unsigned long bytes)
 {

@@ -95,16 +95,12 @@ void bpf_throw(u64 cookie)
  *
  * Stack traces from inside go on to the program's functions.
  */
-#define THROW(name, unwind)		\
-	".globl " name "\n\t"		\
-	".type " name ", @function\n"	\
-	name ":\n\t"			\
+#define THROW(unwind)			\
 	ASM_ENDBR			\
 	PUSH_FRAME			\
 	"call " unwind "\n\t"		\
 	POP_REGISTERS			\
-	LAND				\
-	".size " name ", . - " name "\n\t"
+	LAND
 
 #ifdef BPF_UNWIND_PENDING
 /* What pop_all() does, for one register */
@@ -116,8 +112,8 @@ void bpf_throw(u64 cookie)
 	"6:\t"
 
 /*
- * What programs with callbacks that may throw call is ahead of the kfunc: first of all, what goes on
- * behind a helper. That may return with what is in rax, if it isn't this program's throw that
+ * What programs with callbacks that may throw call is ahead of the kfunc: first of all, what goes
+ * on behind a helper. That may return with what is in rax, if it isn't this program's throw that
  * is pending. If it is, the main program most often can be left at once.
  */
 #define RESUME				\
@@ -162,13 +158,18 @@ void bpf_throw(u64 cookie)
 
 /* What follows is @bytes ahead of the kfunc */
 #define AHEAD_BY(bytes)			\
-	".org bpf_throw_ahead + " __stringify(BPF_UNWIND_RESUME) " - " __stringify(bytes) ", 0xcc\n\t"
+	".org bpf_throw_ahead + " __stringify(BPF_UNWIND_RESUME) " - " __stringify(bytes) \
+	", 0xcc\n\t"
 
 #define AHEAD				\
 	"bpf_throw_ahead:\n\t"		\
 	RESUME				\
 	AHEAD_BY(BPF_UNWIND_ENTRY)	\
-	THROW("bpf_throw_callbacks", "bpf_exceptions_unwind_callbacks") \
+	".globl bpf_throw_callbacks\n\t" \
+	".type bpf_throw_callbacks, @function\n" \
+	"bpf_throw_callbacks:\n\t"	\
+	THROW("bpf_exceptions_unwind_callbacks") \
+	".size bpf_throw_callbacks, . - bpf_throw_callbacks\n\t" \
 	AHEAD_BY(0)
 #else
 #define AHEAD
@@ -177,7 +178,11 @@ void bpf_throw(u64 cookie)
 asm(".pushsection .text, \"ax\"\n\t"
 	".p2align 6\n\t"
 	AHEAD
-	THROW("bpf_throw", "bpf_exceptions_unwind")
+	".globl bpf_throw\n\t"
+	".type bpf_throw, @function\n"
+	"bpf_throw:\n\t"
+	THROW("bpf_exceptions_unwind")
+	".size bpf_throw, . - bpf_throw\n\t"
 	".popsection");
 
 NOKPROBE_SYMBOL(bpf_throw_code);

@@ -211,10 +211,10 @@ static noinline notrace struct landing unwind_reported(struct throw_frame *throw
  * @throw: the thrower's registers; on return those to land with
  * @table: of the program that throws
  *
- * Most throws need no more than this: the functions are those of last time, each called by the next,
- * and nothing is held in them. Where that turns out to be wrong, the other walk begins, from the
- * start. It can, as this one changes nothing but registers that are saved in frames between: the
- * other one comes to these first. No call returns here, so there are no registers to save.
+ * Most throws need no more than this: the functions are those of last time, each called by the
+ * next, and nothing is held in them. Where that turns out to be wrong, the other walk begins, from
+ * the start. It can, as this one changes nothing but registers that are saved in frames between:
+ * the other one comes to these first. No call returns here, so there are no registers to save.
  *
  * Context: any, NMI included. Takes no locks.
  * Return: what to land with.
