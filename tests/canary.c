@@ -4,10 +4,10 @@
  *
  * usage: canary
  *
- * For each combination of depth, stack, registers, tail calls and callback, a program is built
- * and loaded, and run by bpf_exceptions_test.ko in each context. It must return the right value
- * and leave its caller's rbx, rbp, rsp and r12-r15 intact. Prints one line of KTAP for each pair
- * of depth and callback.
+ * For each combination of depth, stack, registers, tail calls or helpers in between, and callback, a
+ * program is built and loaded, and run by bpf_exceptions_test.ko in each context. It must return
+ * the right value and leave its caller's rbx, rbp, rsp and r12-r15 intact. Prints one line of KTAP
+ * for each pair of depth and callback.
  *
  * Exit status: 0 all passed, 1 one or more failed, 2 the kernel lacks a module.
  */
@@ -37,10 +37,19 @@ static const int stacks[] = { 0, 8, 512 };
 static const unsigned int reg_sets[] = { 0x0, 0x1, 0xa, 0xf };
 static const char *const contexts[] = { "process", "softirq", "hardirq", "nmi" };
 
+/* What comes between two functions: nothing, or bpf_loop(), where main calls, where the last call is,
+ * or both. A function that a helper calls can't do a tail call.
+ */
+enum between { CALLS, TAIL_CALLS, MAIN_LOOPS, LAST_LOOPS, BOTH_LOOP, BETWEENS };
+
+static const char *const between_names[] = {
+	"no tail calls", "tail calls", "main loops", "the last caller loops", "both loop",
+};
+
 struct row {
 	int depth, stack;
 	unsigned int regs;
-	bool tail_calls;
+	enum between between;
 	enum callback callback;
 };
 
@@ -67,7 +76,7 @@ static void use_stack(int size, int value)
  */
 static int frame_stack(const struct row *row, int level)
 {
-	int limit = row->tail_calls && row->depth ? 256 : 512;
+	int limit = row->between == TAIL_CALLS && row->depth ? 256 : 512;
 
 	if (row->stack <= 8)
 		return row->stack;
@@ -104,6 +113,27 @@ static void build_callback(enum callback callback, int func)
 	builder_emit(&b, EXIT());
 }
 
+/* Does the function @level frames below main call the next one by way of bpf_loop()? */
+static bool loops(const struct row *row, int level)
+{
+	bool last = level == row->depth - 1;
+
+	return (row->between == MAIN_LOOPS && !level) || (row->between == LAST_LOOPS && last) ||
+	       (row->between == BOTH_LOOP && (!level || last));
+}
+
+/* Its flags are 0, but the verifier doesn't know that, and inlines no loop */
+static void emit_loop(int func)
+{
+	builder_emit(&b, CALL_HELPER(BPF_FUNC_ktime_get_ns));
+	builder_emit(&b, MOV_REG(BPF_REG_4, BPF_REG_0));
+	builder_emit(&b, ALU_IMM(BPF_RSH, BPF_REG_4, 63));
+	builder_emit(&b, MOV_IMM(BPF_REG_1, 1));
+	builder_load_func(&b, BPF_REG_2, func);
+	builder_emit(&b, MOV_IMM(BPF_REG_3, 0));
+	builder_emit(&b, CALL_HELPER(BPF_FUNC_loop));
+}
+
 /* ctx stays in R1 down to the last function, which throws */
 static int build_row(const struct row *row)
 {
@@ -124,9 +154,11 @@ static int build_row(const struct row *row)
 			builder_begin(&b, funcs[i]);
 		use_regs(i ? row->regs : row->regs & ~1u, 0x10 * i);
 		use_stack(frame_stack(row, i), 0x33);
-		if (i < row->depth)
+		if (i < row->depth && loops(row, i))
+			emit_loop(funcs[i + 1]);
+		else if (i < row->depth)
 			builder_call(&b, funcs[i + 1]);
-		if (i == row->depth && row->tail_calls) {
+		if (i == row->depth && row->between == TAIL_CALLS) {
 			builder_load_map(&b, BPF_REG_2, jmp_table);
 			builder_emit(&b, MOV_IMM(BPF_REG_3, 0));
 			builder_emit(&b, CALL_HELPER(BPF_FUNC_tail_call));
@@ -168,24 +200,33 @@ static bool run_row(const struct row *row)
 	}
 	if (!ok || fd < 0)
 		printf("# depth %d, stack %d, registers %#x, %s, %s\n", row->depth, row->stack,
-		       row->regs, row->tail_calls ? "tail calls" : "no tail calls",
-		       callback_names[row->callback]);
+		       row->regs, between_names[row->between], callback_names[row->callback]);
 	close(fd);
 	return ok && fd >= 0;
 }
 
-/* All stacks, registers and tail calls of one depth and callback */
+/* Is this row another one than those before it? */
+static bool differs(const struct row *row)
+{
+	return row->between <= TAIL_CALLS || row->depth > 1 ||
+	       (row->depth && row->between == MAIN_LOOPS);
+}
+
+/* All stacks, registers and what is between, for one depth and callback */
 static bool run_rows(struct row *row, int *rows)
 {
 	bool ok = true;
 
 	for (size_t s = 0; s < sizeof(stacks) / sizeof(stacks[0]); s++)
 		for (size_t r = 0; r < sizeof(reg_sets) / sizeof(reg_sets[0]); r++)
-			for (int t = 0; t < 2; t++, (*rows)++) {
+			for (int between = 0; between < BETWEENS; between++) {
 				row->stack = stacks[s];
 				row->regs = reg_sets[r];
-				row->tail_calls = t;
+				row->between = between;
+				if (!differs(row))
+					continue;
 				ok &= run_row(row);
+				(*rows)++;
 			}
 	return ok;
 }
