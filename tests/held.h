@@ -7,8 +7,8 @@ struct bpf_sock_tuple;
 
 /* Have a TCP connection, and say how a program finds its socket; return 0, or -1 and errno */
 int held_connect(struct bpf_sock_tuple *tuple);
-/* Its fd */
-int held_socket(void);
+/* A sockmap of 4 that has it at index 0; return its fd, or -1 and errno */
+int held_sockmap(void);
 /* References to that socket, or -1 and errno */
 int held_sockets(void);
 /*

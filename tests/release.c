@@ -25,7 +25,7 @@
 
 static struct builder b;
 static struct bpf_sock_tuple tuple;
-static int ringbuf, locks;
+static int ringbuf, locks, sockets = -1;
 static char log_buf[1 << 18];
 
 /* Main's stack: the thing is in @slot, and above it are the arguments of helpers */
@@ -83,6 +83,14 @@ static void get_socket(void)
 	call_helper(BPF_FUNC_sk_lookup_tcp);
 }
 
+/* From a map: bpf_sk_release() takes it only after a test for NULL, but a throw doesn't need one */
+static void get_mapped(void)
+{
+	builder_load_map(&b, BPF_REG_1, sockets);
+	area(BPF_REG_2, 0);
+	call_helper(BPF_FUNC_map_lookup_elem);
+}
+
 static void get_object(void)
 {
 	area(BPF_REG_1, 0);
@@ -107,7 +115,7 @@ static void get_dynptr(int slot)
 	call_helper(BPF_FUNC_ringbuf_reserve_dynptr);
 }
 
-enum kind { RECORD, SOCKET, OBJECT, LOCK, DYNPTR, KINDS };
+enum kind { RECORD, SOCKET, MAPPED, OBJECT, LOCK, DYNPTR, KINDS };
 
 static const struct {
 	const char *name;
@@ -116,6 +124,7 @@ static const struct {
 } kinds[KINDS] = {
 	[RECORD] = { "a ringbuf record", get_record, BPF_FUNC_ringbuf_discard },
 	[SOCKET] = { "a socket", get_socket, BPF_FUNC_sk_release },
+	[MAPPED] = { "a socket out of a map, untested", get_mapped, BPF_FUNC_sk_release },
 	[OBJECT] = { "an object", get_object, 0 },
 	[LOCK] = { "a lock", get_lock, BPF_FUNC_spin_unlock },
 	[DYNPTR] = { "a ringbuf dynptr", NULL, BPF_FUNC_ringbuf_discard_dynptr },
@@ -140,6 +149,8 @@ static void acquire(enum kind kind, const struct place *place)
 		return;
 	}
 	kinds[kind].get();
+	if (kind == MAPPED)
+		return;
 	builder_emit(&b, JUMP_IMM(BPF_JNE, BPF_REG_0, 0, 2));
 	builder_emit(&b, MOV_IMM(BPF_REG_0, -1));
 	builder_emit(&b, EXIT());
@@ -195,6 +206,11 @@ static int held_prog(enum kind kind, const struct place *place, int depth, bool 
 	if (kind == LOCK)
 		builder_emit(&b, ALU_IMM(BPF_ADD, BPF_REG_1, 8));
 	builder_emit(&b, MOV_IMM(BPF_REG_2, 0));
+	if (kind == MAPPED) {
+		builder_emit(&b, JUMP_IMM(BPF_JNE, BPF_REG_1, 0, 2));
+		builder_emit(&b, MOV_IMM(BPF_REG_0, 1));
+		builder_emit(&b, EXIT());
+	}
 	if (kinds[kind].put)
 		call_helper(kinds[kind].put);
 	else
@@ -322,7 +338,9 @@ int main(void)
 
 	ringbuf = bpf_map_create(BPF_MAP_TYPE_RINGBUF, "ringbuf", 0, 0, 4096, NULL);
 	locks = held_locks(2);
-	if (held_connect(&tuple) || ringbuf < 0 || locks < 0) {
+	if (!held_connect(&tuple))
+		sockets = held_sockmap();
+	if (sockets < 0 || ringbuf < 0 || locks < 0) {
 		fprintf(stderr, "release: nothing to hold: %s\n", strerror(errno));
 		return 2;
 	}

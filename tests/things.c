@@ -31,17 +31,6 @@ static void need(bool ok, const char *what)
 	exit(2);
 }
 
-static int make_sockmap(void)
-{
-	int fd = bpf_map_create(BPF_MAP_TYPE_SOCKMAP, "sockets", 4, 4, 1, NULL), zero = 0, sock;
-	struct bpf_sock_tuple tuple;
-
-	need(!held_connect(&tuple), "socket");
-	sock = held_socket();
-	need(fd >= 0 && !bpf_map_update_elem(fd, &zero, &sock, 0), "sockmap");
-	return fd;
-}
-
 /* --- the program that counts --------------------------------------------------------- */
 
 static struct builder b;
@@ -123,13 +112,17 @@ static int run_probe(void)
 
 void things_init(struct things *things)
 {
+	struct bpf_sock_tuple tuple;
+
 	things->ringbuf = bpf_map_create(BPF_MAP_TYPE_RINGBUF, "ringbuf", 0, 0, RINGBUF_SIZE, NULL);
 	need(things->ringbuf >= 0, "ring buffer");
 	consumer = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, things->ringbuf, 0);
 	producer = mmap(NULL, 4096 + 2 * RINGBUF_SIZE, PROT_READ, MAP_SHARED, things->ringbuf, 4096);
 	need(consumer != MAP_FAILED && producer != MAP_FAILED, "ring buffer in memory");
 	records = (const char *)producer + 4096;
-	things->sockets = make_sockmap();
+	need(!held_connect(&tuple), "socket");
+	things->sockets = held_sockmap();
+	need(things->sockets >= 0, "sockmap");
 	things->lock = held_locks(1);
 	things->locks = held_locks(LOCKS);
 	need(things->lock >= 0 && things->locks >= 0, "lock");

@@ -93,6 +93,12 @@ SEC("tc") int probe_object(struct __sk_buff *ctx)
 
 /* --- parts ---------------------------------------------------------------------- */
 
+__subprog void always_throw(__u64 number)
+{
+	seen = number;
+	bpf_throw(7);
+}
+
 __subprog int may_throw(void)
 {
 	if (throws)
@@ -494,6 +500,7 @@ int extended(struct __sk_buff *ctx)
 #define __asm_main __attribute__((naked))
 
 __attribute__((naked, noinline)) static int throws_with_r6_used(void);
+__attribute__((naked, noinline)) static int returns_with_r6_used(void);
 
 /* r0 = a record, or the program ends */
 #define GET_RECORD "r1 = %[records] ll; r2 = 16; r3 = 0; call %[bpf_ringbuf_reserve];"	\
@@ -506,7 +513,8 @@ __attribute__((naked, noinline)) static int throws_with_r6_used(void);
 #define OPERANDS __imm_addr(records), __imm_addr(throws), __imm_addr(locks), __imm(bpf_throw),	\
 	__imm(bpf_ringbuf_reserve), __imm(bpf_ringbuf_discard), __imm(bpf_map_lookup_elem),	\
 	__imm(bpf_spin_lock), __imm(bpf_spin_unlock), __imm(bpf_ringbuf_reserve_dynptr),	\
-	__imm(bpf_ringbuf_discard_dynptr), __imm(bpf_dynptr_from_mem), __imm(throws_with_r6_used)
+	__imm(bpf_ringbuf_discard_dynptr), __imm(bpf_dynptr_from_mem), __imm(throws_with_r6_used),	\
+	__imm(returns_with_r6_used)
 
 /* Some fall into the tail, some jump to its end, to its middle, or through a jump of another */
 #define SHARED_TAIL(name, desc, how, n, released)						\
@@ -576,14 +584,14 @@ __asm_main int lost(void)
 /* Dead registers aren't compared, unless a throw reads them */
 #define REGISTER_PAIR(name, desc, how)								\
 SEC("tc") __test(desc) how									\
-__refused("Unreleased reference") __refused("have a ringbuf record in R7")			\
+__refused("Unreleased reference") __refused("other paths by insn")				\
 __asm_main int name(void)									\
 {												\
 	asm volatile("r9 = r1;" GET_RECORD "r8 = r0;"						\
 		     "r1 = *(u32 *)(r9 + 8); r6 = r0; r7 = 5; if r1 == 0 goto +2; r7 = r0; r6 = 5;" \
 		     SOME_JUMPS									\
 		     "r0 = 0; r1 = *(u32 *)(r9 + 4); if r1 == 0 goto +5;"			\
-		     "r1 = r8;" PUT_RECORD "r0 = 1; exit;" THROW_7				\
+		     "r1 = r8;" PUT_RECORD "r0 = 1; exit; r8 = 0;" THROW_7			\
 		     : : OPERANDS);								\
 }
 
@@ -594,7 +602,7 @@ REGISTER_PAIR(pair_freq, "a record in one of two registers, garbage in the other
 /* R7 says whether something is held */
 #define CALCULATED(name, desc, how, throw, behind)							\
 SEC("tc") __test(desc) how __refused("Unreleased reference")					\
-__refused("have a ringbuf record in R6 of " #name "()")						\
+__refused("other paths by insn")								\
 __asm_main int name(void)									\
 {												\
 	asm volatile("r9 = r1; r7 = 0; r1 = *(u32 *)(r9 + 8);"					\
@@ -625,6 +633,23 @@ CALCULATED(calculated_outer, "NULL by calculation, in an outer frame", ,
 CALCULATED(calculated_outer_freq, "NULL by calculation, in an outer frame, every state",
 	   __every_state, "call %[throws_with_r6_used];", "")
 
+/* ... and a call between that has returned, and another R6 in it */
+__attribute__((naked, noinline)) static int returns_with_r6_used(void)
+{
+	asm volatile("r6 = 3; r9 = r1;" SOME_JUMPS "r0 = r6; exit" : :);
+}
+
+#define PASSED "r1 = r9; call %[returns_with_r6_used];"
+
+CALCULATED(calculated_before, "NULL by calculation, before a call", ,
+	   PASSED "r1 = *(u32 *)(r9 + 4); r0 = 0; if r1 == 0 goto throw_%=;", "throw_%=:" THROW_7)
+CALCULATED(calculated_before_freq, "NULL by calculation, before a call, every state", __every_state,
+	   PASSED "r1 = *(u32 *)(r9 + 4); r0 = 0; if r1 == 0 goto throw_%=;", "throw_%=:" THROW_7)
+CALCULATED(calculated_passed, "NULL by calculation, before a call, in an outer frame", ,
+	   PASSED "call %[throws_with_r6_used];", "")
+CALCULATED(calculated_passed_freq, "NULL by calculation, before a call, in an outer frame, every state",
+	   __every_state, PASSED "call %[throws_with_r6_used];", "")
+
 /* No insn ahead that asks for precise numbers by itself */
 __attribute__((naked, noinline)) static int always_throws(void)
 {
@@ -633,7 +658,7 @@ __attribute__((naked, noinline)) static int always_throws(void)
 
 #define CALCULATED_BELOW(name, desc, how)							\
 SEC("tc") __test(desc) how __refused("Unreleased reference")					\
-__refused("have a ringbuf record in R6 of " #name "()")						\
+__refused("other paths by insn")								\
 __asm_main int name(void)									\
 {												\
 	asm volatile("r9 = r1; r1 = *(u32 *)(r9 + 8);"						\
@@ -650,7 +675,7 @@ CALCULATED_BELOW(calculated_below_freq,
 		 "NULL by calculation, above a function that always throws, every state", __every_state)
 
 #define SWAPPED(name, desc, how)								\
-SEC("tc") __test(desc) how __refused("have a lock in R7")					\
+SEC("tc") __test(desc) how __refused("whose map value is in R7")				\
 __asm_main int name(void)									\
 {												\
 	asm volatile("r9 = r1; r1 = 0; *(u32 *)(r10 - 4) = r1; r2 = r10; r2 += -4;"		\
@@ -663,7 +688,7 @@ __asm_main int name(void)									\
 		     "r1 = *(u32 *)(r9 + 8); if r1 == 0 goto +3; r0 = r6; r6 = r7; r7 = r0;"	\
 		     SOME_JUMPS									\
 		     "r0 = 0; r1 = *(u32 *)(r9 + 4); if r1 == 0 goto +4;"			\
-		     "r1 = r8; call %[bpf_spin_unlock]; r0 = 1; exit;" THROW_7			\
+		     "r1 = r8; call %[bpf_spin_unlock]; r0 = 1; exit; r8 = 0;" THROW_7		\
 		     : : OPERANDS);								\
 }
 
@@ -715,7 +740,7 @@ REPLACED(replaced_freq, "a local dynptr in its place on one path, every state", 
 
 /* ... and which reference is held is the same, too */
 #define RENEWED(name, desc, how)								\
-SEC("tc") __test(desc) how __refused("have a ringbuf dynptr in fp-16 of " #name "()")		\
+SEC("tc") __test(desc) how __refused("the ringbuf dynptr that insn 7 acquired")		\
 __asm_main int name(void)									\
 {												\
 	asm volatile("r9 = r1; r1 = %[records] ll; r2 = 16; r3 = 0; r4 = r10; r4 += -16;"	\
@@ -757,7 +782,7 @@ __asm_main int renewed_straight(void)
 
 /* Which one is locked is decided when none is yet */
 #define CHOSEN(name, desc, how)									\
-SEC("tc") __test(desc) how __refused("have a lock in R7")					\
+SEC("tc") __test(desc) how __refused("whose map value is in R7")				\
 __asm_main int name(void)									\
 {												\
 	asm volatile(GET_LOCKS									\
@@ -765,7 +790,7 @@ __asm_main int name(void)									\
 		     SOME_JUMPS									\
 		     "r1 = r8; call %[bpf_spin_lock];"						\
 		     "r1 = %[throws] ll; r1 = *(u64 *)(r1 + 0); if r1 != 0 goto throw_%=;"	\
-		     "r1 = r8; call %[bpf_spin_unlock]; r0 = 1; exit; throw_%=:" THROW_7	\
+		     "r1 = r8; call %[bpf_spin_unlock]; r0 = 1; exit; throw_%=: r8 = 0;" THROW_7 \
 		     : : OPERANDS);								\
 }
 
@@ -822,9 +847,9 @@ __asm_main int name(void)									\
 }
 
 EQUAL_OUTER(equal_outer, "NULL by a test of an equal pointer in another frame",
-	    __refused("Unreleased reference") __refused("have a ringbuf record in R6"))
+	    __refused("Unreleased reference") __refused("other paths by insn"))
 EQUAL_OUTER(equal_outer_freq, "NULL by a test of an equal pointer in another frame, every state",
-	    __every_state __refused("Unreleased reference") __refused("have a ringbuf record in R6"))
+	    __every_state __refused("Unreleased reference") __refused("other paths by insn"))
 
 /* The register that is tested says what is in the other one, on one path */
 #define EQUAL(name, desc, how)									\
@@ -844,9 +869,9 @@ __asm_main int name(void)									\
 }
 
 EQUAL(equal, "NULL by a test of an equal register",
-      __refused("Unreleased reference") __refused("have a ringbuf record in R6"))
+      __refused("Unreleased reference") __refused("other paths by insn"))
 EQUAL(equal_freq, "NULL by a test of an equal register, every state",
-      __every_state __refused("Unreleased reference") __refused("have a ringbuf record in R6"))
+      __every_state __refused("Unreleased reference") __refused("other paths by insn"))
 
 /* A cast that isn't one: it leads to another socket, to which the program holds nothing */
 SEC("tc") __test("the MPTCP socket of a socket that is held") __refused("Unreleased reference")
@@ -881,7 +906,7 @@ __attribute__((naked, noinline)) static int throws_after_test(void)
 
 #define TRACED_BACK(name, desc, how)								\
 SEC("tc") __test(desc) how __refused("Unreleased reference")					\
-__refused("have a ringbuf record in R6 of " #name "()")						\
+__refused("other paths by insn")								\
 __asm_main int name(void)									\
 {												\
 	asm volatile("r9 = r1; r7 = 2; r8 = 0; r1 = *(u32 *)(r9 + 8);"				\
@@ -933,3 +958,39 @@ HELD(optional_branches, "a record that is held on some paths, and many branches 
 	if (r)
 		bpf_ringbuf_submit(r, 0);
 	sink = sum;)
+
+HELD(optional_below, "a record that is held on some paths, many branches, a function that throws", 1,
+	void *r = NULL;
+	__u32 sum = 1;
+	if (wants)
+		r = record();
+	SUM_UP
+	if (throws)
+		always_throw(sum);
+	if (r)
+		bpf_ringbuf_submit(r, 0);
+	sink = sum;)
+
+/* --- more than one way to hold it ------------------------------------------------------------- */
+
+/* Takes the record over */
+__attribute__((naked, noinline)) static int takes(void)
+{
+	asm volatile("r6 = r1; r1 = %[throws] ll; r1 = *(u64 *)(r1 + 0); if r1 == 0 goto +2;"
+		     THROW_7 "r1 = r6;" PUT_RECORD "r0 = 1; exit" : : OPERANDS);
+}
+
+/* One call leaves a copy in the caller, which is of no use to it, the other doesn't */
+#define TAKEN(name, desc, n)									\
+SEC("tc") __test(desc) __input(throws, 1) __input(wants, n) __repeat(50) __returns(0)		\
+__releases(1)											\
+__asm_main int name(void)									\
+{												\
+	asm volatile("r6 = %[wants] ll; r6 = *(u64 *)(r6 + 0); if r6 == 1 goto plain_%=;"	\
+		     GET_RECORD "r6 = r0; r1 = r6; call %[takes]; r0 = 1; exit;"		\
+		     "plain_%=:" GET_RECORD "r1 = r0; call %[takes]; r0 = 1; exit"		\
+		     : : OPERANDS, __imm_addr(wants), __imm(takes));				\
+}
+
+TAKEN(taken_1, "a record handed over, no copy left", 1)
+TAKEN(taken_2, "a record handed over, a copy left", 2)
