@@ -285,7 +285,8 @@ $(BUILD)/tests/stress: $(wildcard tests/stress/*.[ch]) tests/builder.c tests/bui
 $(BUILD)/tests/ordinary: tests/ordinary/ordinary.c tests/ordinary/ordinary.h tests/fdinfo.h | $(BUILD)/tests
 	$(link)
 
-$(BUILD)/tests/callbacks: $(addprefix tests/,callbacks/callbacks.c callbacks/told.h fdinfo.h kmod/test.h) | $(BUILD)/tests
+$(BUILD)/tests/callbacks: $(filter-out %.bpf.c,$(wildcard tests/callbacks/*.[ch])) tests/builder.c tests/builder.h \
+		tests/fdinfo.h tests/kmod/test.h | $(BUILD)/tests
 	$(link)
 
 $(BUILD)/tests/types: $(filter-out %.bpf.c %.bpf.h,$(wildcard tests/types/*.[ch])) | $(BUILD)/tests

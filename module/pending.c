@@ -24,7 +24,9 @@
 #include <linux/percpu.h>
 #include <linux/preempt.h>
 #include <linux/printk.h>
+#include <linux/slab.h>
 #include <linux/stacktrace.h>
+#include <asm/cpu_entry_area.h>
 #include "pending.h"
 #include "release.h"
 #include "report.h"
@@ -55,15 +57,30 @@ struct pending {
 #define MAX_TRACE 48
 
 /*
- * How many can be pending on one processor: as many as its stacks have room for. Between two of
- * them there are at least the frames of a helper, of a program, and of what calls programs from
- * inside of a helper: a trampoline, or more.
+ * How many can be pending on one processor: as many as its stacks have room for.
+ *
+ * Each that is pending has a program on a stack, which waits for its helper to return. So for a
+ * second one another program has to be called meanwhile: by an interrupt, or on the way out of
+ * the helper, by something that watches that. Preemption is off, so all of them are on the stacks
+ * of this processor, and on that of one task.
+ *
+ * The least that one program takes there is what LEAST_STACK adds up: its own return address and
+ * frame pointer, without registers and variables; the return address of its call, in a helper's place
+ * the trampoline of an fexit or fentry program; and that trampoline, for a function without
+ * arguments: return address, frame pointer, the number of arguments, the run context, and rbx. All
+ * else that calls programs is C, and takes more: bpf_trace_run*() has an array of arguments besides
+ * return addresses and registers, kprobes have struct pt_regs, interrupts have that as well. What
+ * helpers and their wrappers need themselves isn't counted. tests/callbacks/deep.c measures 112
+ * bytes.
+ *
+ * If this were wrong the program could neither end nor go on. So that isn't left to chance, see push().
  */
-#define LEAST_STACK 128
-#define ALL_STACKS (THREAD_SIZE + IRQ_STACK_SIZE + EXCEPTION_STKSZ)
+#define LEAST_STACK (8 + 8 + 8 + 8 + 8 + 8 + sizeof(struct bpf_tramp_run_ctx) + 8)
+#define ALL_STACKS (THREAD_SIZE + IRQ_STACK_SIZE + N_EXCEPTION_STACKS * EXCEPTION_STKSZ)
 #define MAX_PENDING (ALL_STACKS / LEAST_STACK)
 
-static struct pending __percpu *stack;
+/* Too large for __alloc_percpu() where KASAN doubles the stacks */
+static DEFINE_PER_CPU(struct pending *, stack);
 
 static __always_inline u32 current_context(void)
 {
@@ -76,7 +93,7 @@ static __always_inline u32 current_context(void)
  */
 static __always_inline struct pending *entry_at(unsigned long bytes)
 {
-	return (void *)this_cpu_ptr(stack) + bytes;
+	return (void *)this_cpu_read(stack) + bytes;
 }
 
 /*
@@ -92,7 +109,10 @@ static __always_inline void push(const struct throw_frame *throw, const unsigned
 
 	preempt_disable_notrace();
 	before = this_cpu_add_return(bpf_unwind_pending, sizeof(*entry)) - sizeof(*entry);
-	BUG_ON(before >= MAX_PENDING * sizeof(*entry));
+	if (unlikely(before >= MAX_PENDING * sizeof(*entry))) {
+		pr_emerg("more throws are pending than the stacks have room for\n");
+		BUG();
+	}
 	entry = entry_at(before) + 1;
 	entry->cookie = throw->cookie;
 	entry->table = table;
@@ -452,17 +472,22 @@ struct landing notrace bpf_exceptions_resume_main(u64 ret, struct bpf_unwind_tab
  */
 int bpf_exceptions_pending_init(void)
 {
+	struct pending *entries;
 	int cpu, i;
 
 	/* the first one is nobody's, for who finds nothing to be pending */
-	stack = __alloc_percpu((MAX_PENDING + 1) * sizeof(*stack), __alignof__(*stack));
-	if (!stack) {
-		pr_err("no memory for the throws that are pending while helpers return\n");
-		return -ENOMEM;
-	}
-	for_each_possible_cpu(cpu)
+	for_each_possible_cpu(cpu) {
+		entries = kvmalloc_node((MAX_PENDING + 1) * sizeof(*entries), GFP_KERNEL,
+					cpu_to_node(cpu));
+		if (!entries) {
+			pr_err("no memory for the throws that are pending while helpers return\n");
+			bpf_exceptions_pending_exit();
+			return -ENOMEM;
+		}
 		for (i = 0; i <= MAX_PENDING; i++)
-			per_cpu_ptr(stack, cpu)[i].fp = NOBODY;
+			entries[i].fp = NOBODY;
+		per_cpu(stack, cpu) = entries;
+	}
 	return 0;
 }
 
@@ -471,7 +496,10 @@ int bpf_exceptions_pending_init(void)
  */
 void bpf_exceptions_pending_exit(void)
 {
-	free_percpu(stack);
+	int cpu;
+
+	for_each_possible_cpu(cpu)
+		kvfree(per_cpu(stack, cpu));
 }
 
 #endif /* BPF_UNWIND_PENDING */

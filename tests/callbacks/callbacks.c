@@ -29,6 +29,7 @@
 #include <bpf/libbpf.h>
 #include "../fdinfo.h"
 #include "../kmod/test.h"
+#include "deep.h"
 #include "told.h"
 
 #define TRACING "/sys/kernel/tracing/"
@@ -38,7 +39,7 @@ static int device;
 static const char *object;
 static char log_buf[1 << 20];
 
-static bool fail(const char *fmt, ...)
+bool fail(const char *fmt, ...)
 {
 	va_list args;
 
@@ -478,6 +479,7 @@ static bool nested(const char *prog, const char *nested_prog, enum test_context 
 
 static bool nested_call(void) { return nested("loop", "each_hash", IN_PROCESS); }
 static bool nested_nmi(void) { return nested("loop", "each_hash", IN_NMI) && nested("loop", "drain", IN_NMI); }
+static bool nested_deep(void) { return deep(device); }
 static bool nested_self(void) { return nested("always_throws", NULL, IN_NMI); }
 
 /* Ask the kernel's tracer something */
@@ -765,6 +767,7 @@ static const struct {
 	{ nested_call, "nested_call", "another program throws in a callback while the helper returns" },
 	{ nested_nmi, "nested_nmi", "... in an NMI" },
 	{ nested_self, "nested_self", "... the same program" },
+	{ nested_deep, "nested_deep", "as many throws are pending as the stacks have room for" },
 	{ kretprobe, "kretprobe", "with kretprobes on helpers" },
 	{ function_graph, "function_graph", "with the function graph tracer" },
 	{ hardened, "hardened", "with blinded constants" },
