@@ -357,6 +357,38 @@ __subprog int on_timer_loop(void *map, int *key, struct timed *value)
 TIMER(timer, on_timer)
 TIMER(timer_loop, on_timer_loop)
 
+/*
+ * Programs at a hook where 0, which a throw returns without an exception callback, isn't allowed. A
+ * throw in a timer returns nothing there.
+ */
+__subprog int on_timer_global(void *map, int *key, struct timed *value)
+{
+	global_assertion(0);
+	state.behind++;
+	return 0;
+}
+
+#define AT_RECVMSG(name, callback, more)						\
+	SEC("cgroup/recvmsg4") int name(struct bpf_sock_addr *ctx)			\
+	{										\
+		__u32 zero = 0;								\
+		struct timed *timed = bpf_map_lookup_elem(&timers, &zero);		\
+											\
+		if (!timed)								\
+			return 1;							\
+		bpf_timer_init(&timed->timer, &timers, 1 /* CLOCK_MONOTONIC */);	\
+		bpf_timer_set_callback(&timed->timer, callback);			\
+		bpf_timer_start(&timed->timer, 1000000, 0);				\
+		more;									\
+		return 1;								\
+	}
+
+AT_RECVMSG(timer_alone, on_timer, )
+AT_RECVMSG(timer_alone_global, on_timer_global, )
+AT_RECVMSG(timer_and_main, on_timer, assertion(0))
+AT_RECVMSG(timer_and_global, on_timer_global, global_assertion(0))
+AT_RECVMSG(timer_and_loop, on_timer, LOOP(on_loop, NULL))
+
 /* --- who watches --------------------------------------------------------------------- */
 
 extern const int __preempt_count __ksym;

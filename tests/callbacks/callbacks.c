@@ -10,10 +10,13 @@
  *
  * Exit status: 0 all passed, 1 one or more failed, 2 the kernel lacks a module.
  */
+#include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/hw_breakpoint.h>
 #include <linux/perf_event.h>
+#include <net/if.h>
+#include <netinet/in.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdbool.h>
@@ -22,6 +25,7 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -743,6 +747,65 @@ static bool timer_watched(void)
 	return ok;
 }
 
+/* A datagram that this process sends to itself */
+static bool receive(void)
+{
+	struct sockaddr_in addr = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	int fd = socket(AF_INET, SOCK_DGRAM, 0);
+	socklen_t len = sizeof(addr);
+	struct ifreq lo = { .ifr_name = "lo", .ifr_flags = IFF_UP | IFF_RUNNING };
+	char c;
+	bool ok = !ioctl(fd, SIOCSIFFLAGS, &lo) && !bind(fd, (void *)&addr, len) &&
+		  !getsockname(fd, (void *)&addr, &len) &&
+		  sendto(fd, "", 1, 0, (void *)&addr, len) == 1 &&
+		  recvfrom(fd, &c, 1, 0, (void *)&addr, &len) == 1;
+
+	close(fd);
+	return ok || fail("no datagram: %s", strerror(errno));
+}
+
+/* What isn't allowed as a program's return value needs not be allowed for its timers' sake */
+static bool timer_returns_nothing(const char *prog)
+{
+	int cgroup = open("/sys/fs/cgroup", O_RDONLY | O_DIRECTORY);
+	struct bpf_link *link = NULL;
+	struct loaded l;
+	bool ok = load(&l, prog) && reset(&l, 0);
+
+	if (ok)
+		link = bpf_program__attach_cgroup(bpf_object__find_program_by_name(l.obj, prog), cgroup);
+	ok = ok && (link || fail("cannot attach: %s", strerror(errno))) && receive();
+	for (int i = 0; ok && i < 1000 && fdinfo_value(l.fd, "throws") < 1; i++)
+		usleep(1000);
+	ok = ok && state_is(&l, "rounds", l.state->rounds, 1) &&
+	     state_is(&l, "throws", fdinfo_value(l.fd, "throws"), 1) &&
+	     state_is(&l, "the callback ended", l.state->behind, 0);
+	bpf_link__destroy(link);
+	close(cgroup);
+	unload(&l);
+	return ok;
+}
+
+static bool timer_alone(void)
+{
+	return timer_returns_nothing("timer_alone") && timer_returns_nothing("timer_alone_global");
+}
+
+static bool returns_0(const char *prog)
+{
+	struct bpf_object *obj = open_one(prog, NULL);
+	bool refused = obj && bpf_object__load(obj) &&
+		       strstr(log_buf, "the default return value 0 of a throw isn't allowed here");
+
+	bpf_object__close(obj);
+	return refused || fail("%s: %s", prog, last_said());
+}
+
+static bool timer_not_alone(void)
+{
+	return returns_0("timer_and_main") && returns_0("timer_and_global") && returns_0("timer_and_loop");
+}
+
 /* ------------------------------------------------------------------------------------------- */
 
 static const struct {
@@ -760,6 +823,8 @@ static const struct {
 	{ timer, "timer", "a timer's callback throws: it ends, and is armed again" },
 	{ timer_loop, "timer_loop", "bpf_loop() in a timer's callback: that one ends" },
 	{ timer_watched, "timer_watched", "fexit on a timer's callback that throws" },
+	{ timer_alone, "timer_alone", "where programs may not return 0, and only a timer's callback throws" },
+	{ timer_not_alone, "timer_not_alone", "... and others, too: refused" },
 	{ fexit_callback, "fexit_callback", "fexit on a helper's callback" },
 	{ fexit_below, "fexit_below", "fexit below a helper's callback, and on that of an inlined loop" },
 	{ fexit_helper, "fexit_helper", "fexit on the helper" },
