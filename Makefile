@@ -279,6 +279,7 @@ $(addprefix $(BUILD)/tests/,canary special life): $(BUILD)/tests/%: tests/%.c te
 things := $(addprefix tests/,things.c things.h held.c held.h)
 
 $(BUILD)/tests/stress: $(wildcard tests/stress/*.[ch]) tests/builder.c tests/builder.h $(things) \
+		tests/types/netlink.c tests/types/netlink.h \
 		tests/fdinfo.h tests/kmod/test.h | $(BUILD)/tests
 	$(link)
 

@@ -15,7 +15,7 @@ const struct kind xdp = { BPF_PROG_TYPE_XDP, .thrown_ret = 55, .passed_ret = 1 }
 	INSN(BPF_STX | BPF_ATOMIC | BPF_DW, BASE, SRC, OFF, BPF_ADD)
 
 /* Four instructions, which clobber r3 and r4 */
-static void count(struct builder *b, int map, int off)
+void count(struct builder *b, int map, int off)
 {
 	builder_emit(b, INSN(BPF_LD | BPF_IMM | BPF_DW, BPF_REG_3, BPF_PSEUDO_MAP_VALUE, 0, map));
 	builder_emit(b, INSN(0, 0, 0, 0, 0));

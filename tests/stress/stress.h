@@ -75,6 +75,8 @@ struct kind {
 
 extern const struct kind xdp;
 
+/* Add 1 to the field of a map's struct counts at @off */
+void count(struct builder *b, int map, int off);
 bool pack_open(struct pack *p, struct activity *a);
 bool open_xdp_pack(struct pack *p, struct activity *a, int progs);
 int pack_add(struct pack *p, const struct kind *kind);
@@ -105,6 +107,12 @@ void sleepable_round(struct activity *a);
 void lsm_round(struct activity *a);
 void timer_round(struct activity *a);
 void tc_round(struct activity *a);
+
+/* attach.c */
+void extend_round(struct activity *a);
+void tail_round(struct activity *a);
+void native_round(struct activity *a);
+void congestion_round(struct activity *a);
 
 /* change.c */
 extern const char *module;
