@@ -25,8 +25,8 @@
 #include <linux/preempt.h>
 #include <linux/printk.h>
 #include <linux/slab.h>
-#include <linux/stacktrace.h>
 #include <asm/cpu_entry_area.h>
+#include <asm/unwind.h>
 #include "pending.h"
 #include "release.h"
 #include "report.h"
@@ -52,9 +52,6 @@ struct pending {
 };
 
 #define NOBODY ~0UL
-
-/* Frames of a program and of its helpers, and of what looks for them */
-#define MAX_TRACE 48
 
 /*
  * How many can be pending on one processor: as many as its stacks have room for.
@@ -277,32 +274,71 @@ static __always_inline bool walk_fast(struct throw_frame *throw, struct bpf_unwi
 	return false;
 }
 
+/*
+ * The frame of the function that the unwinder has come to, where there is one. The frame pointer
+ * unwinder keeps that of the function called by it, ORC keeps registers.
+ */
+static unsigned long *unwound_frame(struct unwind_state *state)
+{
+#if defined(CONFIG_UNWINDER_ORC)
+	return (unsigned long *)state->bp;
+#elif defined(CONFIG_UNWINDER_FRAME_POINTER)
+	return (unsigned long *)READ_ONCE_NOCHECK(*state->bp);
+#else
+	return NULL;
+#endif
+}
+
+/* Have the unwinder go on with who called a function through the trampoline whose frame is @fp */
+static void unwind_trampoline(struct unwind_state *state, struct pt_regs *regs, unsigned long *fp)
+{
+	*regs = (struct pt_regs){
+		.ip = fp[2],
+		.sp = (unsigned long)(fp + 3),
+		.bp = fp[0],
+		.cs = __KERNEL_CS,
+	};
+	unwind_start(state, current, regs, NULL);
+}
+
 /**
  * bpf_exceptions_follow_helpers() - look which way a throw will go on, for the trace event
  * @table: of the program
  * @trail: up to a callback; the functions from there to the main program are added
  *
  * There is no telling where the program's frames are below a helper's. But the kernel's own
- * unwinder finds their return addresses, as a stack trace does.
+ * unwinder finds their return addresses, as a stack trace does. It only doesn't know trampolines: it
+ * takes the first of their two return addresses for the caller's.
  */
 void bpf_exceptions_follow_helpers(struct bpf_unwind_table *table, struct trail *trail)
 {
-#ifdef CONFIG_STACKTRACE
 	const struct bpf_unwind_frame *frame;
-	unsigned long ip[MAX_TRACE];
-	u32 i, cnt;
+	struct unwind_state state;
+	struct pt_regs regs;
+	unsigned long ip, *fp;
+	bool found = false;
 
-	cnt = stack_trace_save(ip, MAX_TRACE, 0);
-	for (i = 0; i < cnt && ip[i] != trail->ip[trail->depth]; i++)
-		;
-	while (++i < cnt && trail->depth < MAX_CALL_FRAMES - 1) {
-		frame = bpf_exceptions_search_frame(table, ip[i]);
+	unwind_start(&state, current, NULL, NULL);
+	while (!unwind_done(&state)) {
+		ip = unwind_get_return_address(&state);
+		fp = ip && found && bpf_tramp_image_find(ip) ? unwound_frame(&state) : NULL;
+		if (fp) {
+			bpf_exceptions_mend_trampoline(fp);
+			ip = fp[2];
+			unwind_trampoline(&state, &regs, fp);
+			/* with ORC, it begins with that address itself */
+			if (!unwind_done(&state) && unwind_get_return_address(&state) == ip)
+				unwind_next_frame(&state);
+		} else {
+			unwind_next_frame(&state);
+		}
+		frame = ip && found ? bpf_exceptions_search_frame(table, ip) : NULL;
 		if (frame)
-			trail->ip[++trail->depth] = ip[i];
-		if (frame == table->frame)
+			trail->ip[++trail->depth] = ip;
+		if (!ip || frame == table->frame || trail->depth == MAX_CALL_FRAMES - 1)
 			return;
+		found |= ip == trail->ip[trail->depth];
 	}
-#endif
 }
 
 /* Somebody listens, see unwind_reported() in unwind.c, or the other walk is wanted */

@@ -252,21 +252,18 @@ struct landing notrace bpf_exceptions_unwind(struct throw_frame *throw,
 	return landing_of(table);
 }
 
-/*
- * Make the trampoline that called the function at @fp look to stack walkers like a frame that its
- * caller called. The kernel takes the address above the frame pointer for its return address. That
- * one is in the first instruction of the function, which has no frame yet, so the caller would be
- * left out. Nothing else needs it: the trampoline is never returned to, and its epilogue would skip
- * that address.
+/**
+ * bpf_exceptions_mend_trampoline() - make a trampoline look to stack walkers like a function
+ * @fp: its frame
  *
- * Return: the trampoline's frame pointer.
+ * One that a function was called through, for an fexit program's sake. The kernel takes the address
+ * above the frame pointer for its return address. That one is in the first instruction of the
+ * function, which has no frame yet, so the caller would be left out. Nothing else needs it: if the
+ * trampoline is ever returned to, its epilogue skips that address.
  */
-static unsigned long *mend_trampoline(unsigned long *fp)
+void bpf_exceptions_mend_trampoline(unsigned long *fp)
 {
-	find_trampoline(fp[1]);
-	fp = (unsigned long *)fp[0];
 	fp[1] = fp[2];
-	return fp;
 }
 
 static bool ends_timer(const struct bpf_unwind_frame *frame)
@@ -313,7 +310,9 @@ void bpf_exceptions_follow(const struct throw_frame *throw, struct bpf_unwind_ta
 		}
 		if (!caller) {
 			at.saved[0] = at.fp[2];
-			at.fp = mend_trampoline(at.fp);
+			find_trampoline(at.fp[1]);
+			at.fp = (unsigned long *)at.fp[0];
+			bpf_exceptions_mend_trampoline(at.fp);
 			at.ip = at.fp[1];
 			scratch = at.fp + 3;
 			caller = bpf_exceptions_search_frame(table, at.ip);

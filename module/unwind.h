@@ -139,6 +139,7 @@ struct bpf_unwind_frame *bpf_exceptions_find_thrower(const struct throw_frame *t
 						     struct bpf_unwind_table *table);
 unsigned long bpf_exceptions_leave_trampoline(struct throw_frame *throw);
 struct landing bpf_exceptions_land(struct bpf_unwind_table *table);
+void bpf_exceptions_mend_trampoline(unsigned long *fp);
 void bpf_exceptions_follow(const struct throw_frame *throw, struct bpf_unwind_table *table,
 			   struct trail *trail);
 

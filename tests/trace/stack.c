@@ -291,10 +291,13 @@ static const struct {
 
 /* --- whole chains ------------------------------------------------------------------------- */
 
+#define HELPERS(main)	.helpers = true, .frames = { "thrower", "on_element", "on_round", "loops", main }
+
 /* The frames from the thrower to main; one of them is also tested with an fexit program on it */
 static const struct thrower {
 	const char *name, *frames[9], *watched;
 	__u32 ret;
+	bool helpers;	/* between the frames */
 } throwers[] = {
 	{ .name = "from_main", .frames = { "from_main" } },
 	{ .name = "from_main_cb", .frames = { "from_main_cb" }, .ret = 42 },
@@ -308,6 +311,9 @@ static const struct thrower {
 	  .frames = { "depth7", "depth6", "depth5", "depth4", "depth3", "depth2", "depth1",
 		      "from_7_cb" },
 	  .watched = "depth7", .ret = 42 },
+	/* not on a callback: from there, ORC doesn't get on to a helper, also without a throw */
+	{ .name = "from_helpers", HELPERS("from_helpers"), .watched = "thrower" },
+	{ .name = "from_helpers_cb", HELPERS("from_helpers_cb"), .watched = "loops", .ret = 42 },
 	{ .name = "maybe", .frames = { "maybe4", "maybe3", "maybe2", "maybe1", "maybe" },
 	  .watched = "maybe2" },
 	{ .name = "maybe_cb", .frames = { "maybe4", "maybe3", "maybe2", "maybe1", "maybe_cb" },
@@ -335,10 +341,13 @@ static bool is_whole(const struct chain *chain, const struct thrower *t, bool fe
 {
 	int i = 0;
 
-	while (i < chain->cnt && strcmp(chain->names[i], "bpf_throw"))
+	while (i < chain->cnt && !starts_with(chain->names[i], "bpf_throw"))
 		i++;
 	i++;
 	for (int j = 0; t->frames[j]; j++, i++) {
+		while (t->helpers && i < chain->cnt && !starts_with(chain->names[i], "bpf_prog_") &&
+		       !starts_with(chain->names[i], "bpf_trampoline_"))
+			i++;
 		if (i >= chain->cnt || !is_function(chain->names[i], t->frames[j]))
 			return false;
 		if (fexit && !strcmp(t->frames[j], t->watched) &&

@@ -320,6 +320,54 @@ static bool through_fexit(void)
 	return ok;
 }
 
+/* The same places as without a watcher, also of those below the helpers that call back */
+static bool through_helpers(void)
+{
+	static const struct {
+		const char *func;
+		bool in_kernel;
+	} watched[] = {
+		{ NULL, false }, { "thrower", false }, { "on_element", false }, { "on_round", false },
+		{ "loops", false },
+		{ "bpf_loop", true }, { "bpf_for_each_array_elem", true },
+	};
+	struct bpf_object *obj = LOAD("from_helpers_cb");
+	struct vars vars = { .cookie = 21 };
+	int fd = obj ? prog_fd(obj, "from_helpers_cb") : -1;
+	struct throw_event first = {}, event[2];
+	bool ok = obj && set_var(obj, ".bss", &vars);
+
+	for (size_t i = 0; ok && i < ARRAY_SIZE(watched); i++) {
+		const char *func = watched[i].func;
+		struct bpf_object *fexit = func ? LOAD_ON(watched[i].in_kernel ? 0 : fd, func, "watch") : NULL;
+		struct bpf_link *link = NULL;
+
+		if (fexit)
+			link = bpf_program__attach(bpf_object__find_program_by_name(fexit, "watch"));
+		ok = !func || link || fail("cannot watch %s()", func);
+		for (int context = 0; ok && context < TEST_CONTEXTS; context++) {
+			ok = run(fd, context, 1, 42) &&
+			     (read_events(event, 2) == 1 || fail("not one event")) &&
+			     is_event(event, fd, contexts[context], 21, 4, 42);
+			if (!first.id)
+				first = event[0];
+			if (ok && memcmp(first.places, event[0].places, 5 * sizeof(first.places[0]))) {
+				ok = false;
+				for (int j = 0; j < 5; j++)
+					fail("place %d is %u+%u, not %u+%u", j, event[0].places[j].func,
+					     event[0].places[j].off, first.places[j].func,
+					     first.places[j].off);
+			}
+		}
+		if (!ok)
+			fail("... with %s() watched", func ?: "nothing");
+		bpf_link__destroy(link);
+		bpf_object__close(fexit);
+	}
+	bpf_object__close(obj);
+	return ok;
+}
+
 static bool tail_call(void)
 {
 	struct bpf_object *obj = LOAD("tail_caller", "from_1_cb");
@@ -1129,6 +1177,7 @@ static const struct {
 	{ cookie_returned, "cookie", "a program that returns the cookie has no callback" },
 	{ event_off, "off", "no events while it is off, and the callback runs once" },
 	{ through_fexit, "fexit", "places of a throw through an fexit trampoline" },
+	{ through_helpers, "fexit_helpers", "... and helpers, on any function from the thrower to main" },
 	{ tail_call, "tail_call", "a tail call target throws: the event is the target's" },
 	{ extension, "extension", "an extension throws: the event is the extension's" },
 	{ on_and_off, "on_and_off", "the event goes on and off 100 times while two CPUs throw" },
