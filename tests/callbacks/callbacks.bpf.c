@@ -255,6 +255,135 @@ NESTED_ELEM(loop_in_each, LOOP(on_loop, NULL))
 NESTED(loop_in_each_in_loop, bpf_for_each_map_elem(&array, in_loop_in_each, NULL, 0))
 ROW(loop_in_each_in_loop, LOOP(in_loop_in_each_in_loop, NULL))
 
+/* --- what else may come between ------------------------------------------------------- */
+
+/* A loop that would be inlined, in a callback that holds something meanwhile */
+__subprog long on_elem_holding(void *map, __u32 *key, __u64 *value, void *ctx)
+{
+	void *record = bpf_ringbuf_reserve(&records, 8, 0);
+	long ret;
+
+	if (!record)
+		return 1;
+	ret = bpf_loop(ROUNDS, on_loop, NULL, 0);
+	bpf_ringbuf_discard(record, 0);
+	return ret != ROUNDS;
+}
+
+ROW(holding_in_each, bpf_for_each_map_elem(&array, on_elem_holding, NULL, 0))
+
+/* Global functions on both sides of a helper */
+__global int global_each(int unused)
+{
+	return bpf_for_each_map_elem(&array, on_elem, NULL, 0);
+}
+
+__subprog long on_loop_global_each(__u32 i, void *ctx)
+{
+	return global_each(i) != ROUNDS;
+}
+
+__global int global_loop(int unused)
+{
+	return LOOP(on_loop_global_each, NULL);
+}
+
+ROW(globals_between, global_loop(1))
+
+/* One callback, two helper calls: something is held at the first one, in the same function */
+__subprog __u64 shares_callback(void)
+{
+	void *record = bpf_ringbuf_reserve(&records, 8, 0);
+	__u64 ret;
+
+	if (!record)
+		return 1000;
+	ret = LOOP(on_loop, NULL);
+	bpf_ringbuf_discard(record, 0);
+	return ret + LOOP(on_loop, NULL);
+}
+
+ROW(shared_callback, shares_callback())
+
+/* ... and two types of context */
+__subprog long on_loop_context(__u32 i, __u64 *ctx)
+{
+	if (ctx)
+		*ctx += 1;
+	return on_loop(i, NULL);
+}
+
+__subprog __u64 with_and_without(void)
+{
+	__u64 cnt = 0, ret = LOOP(on_loop_context, NULL);
+
+	ret += LOOP(on_loop_context, &cnt);
+	return cnt == ROUNDS ? ret : 1000;
+}
+
+ROW(different_contexts, with_and_without())
+
+/* A callback calls another callback, and has it called */
+__subprog long on_loop_both(__u32 i, void *ctx)
+{
+	long ret = on_loop(i, NULL);
+
+	return ret || LOOP(on_loop, NULL) != ROUNDS;
+}
+
+ROW(called_both_ways, LOOP(on_loop_both, NULL))
+
+/* Helpers are called from frames that tail calls may be made in, which have a slot more */
+struct {
+	__uint(type, BPF_MAP_TYPE_PROG_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, __u32);
+} target SEC(".maps");
+
+__subprog __u64 may_tail_call(struct xdp_md *ctx, __u64 a)
+{
+	volatile __u64 kept = a;
+	__u64 ret;
+
+	if (no_flags)
+		bpf_tail_call(ctx, &target, 0);
+	ret = LOOP(on_loop, NULL);
+	return kept == a ? ret : 1000;
+}
+
+ROW(tail_calls, may_tail_call(ctx, bpf_get_prandom_u32()))
+
+/* What is in the target's place may be a program that throws in a callback itself: the other goes on */
+__subprog int goes_on(struct xdp_md *ctx)
+{
+	int ret = -1;
+
+	bpf_tail_call(ctx, &target, 0);
+	barrier_var(ret); /* or the compiler takes it for the only one */
+	return ret;
+}
+
+SEC("xdp") int caller(struct xdp_md *ctx)
+{
+	int ret;
+
+	bpf_set_exception_callback(caught);
+	ret = goes_on(ctx);
+	LOOP(on_loop, NULL);
+	state.behind++;
+	return ret + 1;
+}
+
+/* Takes the place of global_assertion() */
+SEC("freplace") int replacement(__u64 kept)
+{
+	state.exits++;
+	bpf_for_each_map_elem(&array, always_elem, NULL, 0);
+	state.exits += 1000;
+	return 5;
+}
+
 /* --- bpf_find_vma() ------------------------------------------------------------------- */
 
 struct vm_area_struct;
@@ -354,7 +483,15 @@ __subprog int on_timer_loop(void *map, int *key, struct timed *value)
 		return PASSED;								\
 	}
 
+__subprog int on_timer_inlined(void *map, int *key, struct timed *value)
+{
+	state.ret = bpf_loop(ROUNDS, on_loop, NULL, 0);
+	state.behind++;
+	return 0;
+}
+
 TIMER(timer, on_timer)
+TIMER(timer_inlined, on_timer_inlined)
 TIMER(timer_loop, on_timer_loop)
 
 /*
@@ -448,5 +585,28 @@ SEC("fexit") int BPF_PROG(watch_and_throw)
 	state.exits++;
 	bpf_for_each_map_elem(&array, on_watcher_elem, NULL, 0);
 	state.exits += 1000;
+	return 0;
+}
+
+/* ... or doesn't throw, but asks whether it has, while the other program's throw is pending */
+__subprog long on_quiet_elem(void *map, __u32 *key, __u64 *value, void *ctx)
+{
+	if (no_flags)
+		bpf_throw(1);
+	return 0;
+}
+
+SEC("fexit") int BPF_PROG(watch_and_ask)
+{
+	__u64 kept[4] = { bpf_get_prandom_u32(), bpf_ktime_get_ns(), (long)ctx, bpf_get_smp_processor_id() };
+	__u64 a = kept[0], b = kept[1], c = kept[2], d = kept[3];
+
+	barrier_var(a);
+	barrier_var(b);
+	barrier_var(c);
+	barrier_var(d);
+	if (bpf_for_each_map_elem(&array, on_quiet_elem, NULL, 0) == ROUNDS && a == kept[0] && b == kept[1] &&
+	    c == kept[2] && d == kept[3])
+		state.exits++;
 	return 0;
 }

@@ -235,6 +235,18 @@ static const struct row rows[] = {
 	  NEST, ROUNDS, NEVER },
 	{ "inlined_in_each", "bpf_loop(), inlined, in that of bpf_for_each_map_elem()", AT(0, 7, NEST - 1),
 	  NEST, ROUNDS, NEVER },
+	{ "holding_in_each", "bpf_loop(), not inlined, in a callback that holds something", AT(0, 7, NEST - 1),
+	  NEST, ROUNDS, NEVER },
+	{ "globals_between", "global functions below and above a helper", AT(0, 7, NEST - 1),
+	  NEST, ROUNDS, NEVER },
+	{ "shared_callback", "a callback of two calls, of which one holds something",
+	  AT(0, ROUNDS - 1, ROUNDS + 2), 2 * ROUNDS, 2 * ROUNDS, NEVER },
+	{ "different_contexts", "a callback of two calls with different contexts",
+	  AT(0, ROUNDS - 1, ROUNDS + 2), 2 * ROUNDS, 2 * ROUNDS, NEVER },
+	{ "called_both_ways", "a callback calls another one, and has it called", AT(0, 1, 7),
+	  ROUNDS * (ROUNDS + 1), ROUNDS, NEVER },
+	{ "tail_calls", "a helper in a function that may tail-call", AT(0, 2, ROUNDS - 1), ROUNDS, ROUNDS,
+	  NEVER },
 	{ "loop_in_each_in_loop", "three helpers below each other", AT(0, 37, ROUNDS * NEST - 1),
 	  ROUNDS * NEST, ROUNDS, NEVER },
 };
@@ -454,6 +466,57 @@ static bool fexit_helper_throws(void)
 	       watched("each_percpu_hash", "watch_and_throw", false, "on_elem", 2, 3);
 }
 
+/* It isn't taken for its own */
+static bool fexit_helper_asks(void)
+{
+	return watched("loop", "watch_and_ask", true, "bpf_loop", 2, 1) &&
+	       watched("loop_in_loop", "watch_and_ask", true, "bpf_loop", 7, 3) &&
+	       watched("each_percpu_hash", "watch_and_ask", false, "on_elem", 2, 3);
+}
+
+/* An extension of what the callback calls throws, in a callback of its own: the program goes on */
+static bool extension(void)
+{
+	struct loaded l;
+	bool ok = load(&l, "loop_global") && watch(&l, "replacement", false, "global_assertion");
+	int ext = ok ? bpf_program__fd(bpf_object__find_program_by_name(l.watchers[0], "replacement")) : -1;
+	__u32 ret;
+
+	for (enum test_context context = 0; ok && context < TEST_CONTEXTS; context++)
+		ok = reset(&l, NEVER) && run_xdp(&l, context, &ret) && state_is(&l, "returned", ret, PASSED) &&
+		     state_is(&l, "the helper returned", l.state->ret, ROUNDS) &&
+		     state_is(&l, "rounds", l.state->rounds, ROUNDS) &&
+		     state_is(&l, "extensions", l.state->exits, ROUNDS) &&
+		     state_is(&l, "throws of the program", fdinfo_value(l.fd, "throws"), 0) &&
+		     state_is(&l, "throws", fdinfo_value(ext, "throws"), (context + 1) * ROUNDS);
+	unload(&l);
+	return ok;
+}
+
+/* The target of a tail call throws in a callback: its caller goes on, and then throws in one, too */
+static bool tail_call(void)
+{
+	struct loaded l, target;
+	bool ok = load(&l, "caller");
+	__u32 ret, zero = 0;
+
+	ok = load(&target, "loop") && ok && reset(&target, 2);
+	if (ok && bpf_map_update_elem(bpf_object__find_map_fd_by_name(l.obj, "target"), &zero, &target.fd, 0))
+		ok = fail("cannot set the target: %s", strerror(errno));
+	for (enum test_context context = 0; ok && context < TEST_CONTEXTS; context++)
+		ok = reset(&target, 2) && reset(&l, NEVER) && run_xdp(&l, context, &ret) &&
+		     state_is(&l, "returned", ret, CAUGHT(COOKIE(2)) + 1) &&
+		     state_is(&l, "came behind the helper", l.state->behind, 1) &&
+		     reset(&target, 3) && reset(&l, 1) && run_xdp(&l, context, &ret) &&
+		     state_is(&l, "returned", ret, CAUGHT(COOKIE(1))) &&
+		     state_is(&l, "the target's rounds", target.state->rounds, 4);
+	ok = ok && state_is(&l, "throws", fdinfo_value(l.fd, "throws"), TEST_CONTEXTS) &&
+	     state_is(&l, "the target's throws", fdinfo_value(target.fd, "throws"), 2 * TEST_CONTEXTS);
+	unload(&l);
+	unload(&target);
+	return ok;
+}
+
 /* While a throw is pending, the program itself or another one interrupts, and throws, too */
 static bool nested(const char *prog, const char *nested_prog, enum test_context context)
 {
@@ -507,7 +570,10 @@ static bool trace(const char *file, const char *text)
 
 static bool run_some(void)
 {
-	static const char *const some[] = { "loop", "each_percpu_hash", "drain", "loop_in_each_in_loop" };
+	static const char *const some[] = {
+		"loop", "each_percpu_hash", "drain", "loop_in_each_in_loop", "holding_in_each", "globals_between",
+		"tail_calls",
+	};
 	bool ok = true;
 
 	for (size_t i = 0; ok && i < sizeof(some) / sizeof(some[0]); i++)
@@ -730,6 +796,7 @@ static bool timer_runs(const char *prog, __u64 rounds, __u64 at)
 }
 
 static bool timer(void) { return timer_runs("timer", 1, 0); }
+static bool timer_inlined(void) { return timer_runs("timer_inlined", ROUNDS, 2); }
 static bool timer_loop(void) { return timer_runs("timer_loop", ROUNDS, 2); }
 
 static bool timer_watched(void)
@@ -822,6 +889,7 @@ static const struct {
 	{ vma_nmi, "vma_nmi", "bpf_find_vma() in NMI context" },
 	{ timer, "timer", "a timer's callback throws: it ends, and is armed again" },
 	{ timer_loop, "timer_loop", "bpf_loop() in a timer's callback: that one ends" },
+	{ timer_inlined, "timer_inlined", "... inlined" },
 	{ timer_watched, "timer_watched", "fexit on a timer's callback that throws" },
 	{ timer_alone, "timer_alone", "where programs may not return 0, and only a timer's callback throws" },
 	{ timer_not_alone, "timer_not_alone", "... and others, too: refused" },
@@ -829,6 +897,9 @@ static const struct {
 	{ fexit_below, "fexit_below", "fexit below a helper's callback, and on that of an inlined loop" },
 	{ fexit_helper, "fexit_helper", "fexit on the helper" },
 	{ fexit_helper_throws, "fexit_helper_throws", "... that throws in a callback itself" },
+	{ fexit_helper_asks, "fexit_helper_asks", "... that calls a helper, whose callback could throw" },
+	{ extension, "extension", "an extension of what a callback calls throws in a callback" },
+	{ tail_call, "tail_call", "the target of a tail call throws in a callback, and then its caller" },
 	{ nested_call, "nested_call", "another program throws in a callback while the helper returns" },
 	{ nested_nmi, "nested_nmi", "... in an NMI" },
 	{ nested_self, "nested_self", "... the same program" },
