@@ -8,8 +8,8 @@
  * a helper's callback have a walk of their own (pending.c), and tail calls and extensions
  * a main program, where the walk ends.
  *
- * Frames are only read here, except in mend_trampoline(). They are all left at once, when
- * bpf_throw() sets the stack pointer. So it doesn't matter what interrupts the walk, or where.
+ * Frames are only read here, except by bpf_exceptions_mend_trampoline(). They are all left at once,
+ * when bpf_throw() sets the stack pointer. So it doesn't matter what interrupts the walk, or where.
  */
 #include <linux/bpf.h>
 #include <linux/bug.h>

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <unistd.h>
 #include <bpf/bpf.h>
 #include <bpf/btf.h>
 #include "builder.h"
@@ -29,6 +30,30 @@ static void need(bool ok, const char *what)
 		return;
 	fprintf(stderr, "things: no %s to hold: %s\n", what, strerror(errno));
 	exit(2);
+}
+
+static int make_kept(void)
+{
+	struct btf *btf = btf__new_empty();
+	int key, object, pointer, value, btf_fd, fd;
+	const void *raw;
+	__u32 size;
+
+	key = btf__add_int(btf, "int", 4, BTF_INT_SIGNED);
+	object = btf__add_struct(btf, "prog_test_ref_kfunc", 8);
+	pointer = btf__add_ptr(btf, btf__add_type_tag(btf, "kptr_ref", object));
+	value = btf__add_struct(btf, "kept", 8);
+	btf__add_field(btf, "object", pointer, 0, 0);
+	raw = btf__raw_data(btf, &size);
+	btf_fd = bpf_btf_load(raw, size, NULL);
+	btf__free(btf);
+
+	LIBBPF_OPTS(bpf_map_create_opts, opts, .btf_fd = btf_fd, .btf_key_type_id = key,
+		    .btf_value_type_id = value);
+	fd = bpf_map_create(BPF_MAP_TYPE_ARRAY, "kept", 4, 8, 1, &opts);
+	need(fd >= 0, "map with a pointer to an object");
+	close(btf_fd);
+	return fd;
 }
 
 /* --- the program that counts --------------------------------------------------------- */
@@ -126,6 +151,7 @@ void things_init(struct things *things)
 	things->lock = held_locks(1);
 	things->locks = held_locks(LOCKS);
 	need(things->lock >= 0 && things->locks >= 0, "lock");
+	things->kept = make_kept();
 	probe = load_probe(things);
 	need(probe >= 0, "program that counts what is held");
 	things_left();

@@ -11,6 +11,7 @@ struct things {
 	int sockets;	/* sockmap with one */
 	int lock;	/* array of one value with a lock, see held_locks() */
 	int locks;	/* the same with three */
+	int kept;	/* array of one pointer to the kernel's object, for bpf_kptr_xchg() */
 };
 
 /* Make them; ends the process if that fails */

@@ -65,6 +65,29 @@ static void reserve_dynptr(struct emitter *em, const struct holder *h)
 	emit(em, CALL_HELPER(BPF_FUNC_ringbuf_reserve_dynptr));
 }
 
+/* Put r2 into the map, and have in r0 what was there */
+static void exchange(struct emitter *em)
+{
+	load_value(em, BPF_REG_1, em->maps->things.kept);
+	emit(em, CALL_HELPER(BPF_FUNC_kptr_xchg));
+}
+
+/* Have the object in r0 go into the map, which is empty, and out of it again */
+static void exchange_object(struct emitter *em)
+{
+	int none = leap(em, JUMP_IMM(BPF_JEQ, BPF_REG_0, 0, 0)), empty;
+
+	emit(em, MOV_REG(BPF_REG_2, BPF_REG_0));
+	exchange(em);
+	empty = leap(em, JUMP_IMM(BPF_JEQ, BPF_REG_0, 0, 0));
+	emit(em, MOV_REG(BPF_REG_1, BPF_REG_0));
+	builder_call_kfunc(em->b, KFUNC_RELEASE);
+	land(em, empty);
+	emit(em, MOV_IMM(BPF_REG_2, 0));
+	exchange(em);
+	land(em, none);
+}
+
 /* The thing in r0, or NULL */
 static void acquire(struct emitter *em, const struct holder *h)
 {
@@ -75,6 +98,8 @@ static void acquire(struct emitter *em, const struct holder *h)
 	case THING_OBJECT:
 		key_address(em, BPF_REG_1);
 		builder_call_kfunc(em->b, KFUNC_ACQUIRE);
+		if (h->exchanged)
+			exchange_object(em);
 		break;
 	default:
 		reserve_record(em);

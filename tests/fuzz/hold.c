@@ -159,6 +159,7 @@ static void choose_null(struct holding *h, struct holder *held, bool dropped)
 {
 	bool again = held->thing == THING_SOCKET || !dropped;
 
+	held->exchanged = held->thing == THING_OBJECT && chance(h, 50);
 	if (held->thing == THING_SOCKET)
 		held->null = NULL_KEPT + below(h, 2);
 	else

@@ -31,6 +31,8 @@ static void print_holder(FILE *to, const struct holder *h)
 		fprintf(to, ", %s", nulls[h->null]);
 	if (h->off)
 		fprintf(to, ", + %d", h->off);
+	if (h->exchanged)
+		fprintf(to, ", out of a map");
 	if (h->input)
 		fprintf(to, ", if in[%d] == %d", h->input, h->limit);
 }

@@ -91,6 +91,7 @@ struct holder {
 	__u8 input;		/* holds it where in[] is limit, and NULL otherwise; 0: always */
 	__u8 limit;
 	__u8 off;		/* it points so many bytes behind the thing's start */
+	bool exchanged;		/* an object: put into a map, and taken out of it */
 	__u8 index;		/* of a lock: 0, the one whose address is known, or an element */
 };
 
