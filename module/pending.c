@@ -62,15 +62,14 @@ struct pending {
  * of this processor, and on that of one task.
  *
  * The least that one program takes there is what LEAST_STACK adds up: its own return address and
- * frame pointer, without registers and variables; the return address of its call, in a helper's place
- * the trampoline of an fexit or fentry program; and that trampoline, for a function without
- * arguments: return address, frame pointer, the number of arguments, the run context, and rbx. All
- * else that calls programs is C, and takes more: bpf_trace_run*() has an array of arguments besides
- * return addresses and registers, kprobes have struct pt_regs, interrupts have that as well. What
- * helpers and their wrappers need themselves isn't counted. tests/callbacks/deep.c measures 112
- * bytes.
+ * frame pointer, without registers and variables; the return address of its helper call; and a
+ * trampoline that watches a function without arguments: return address, frame pointer, the number
+ * of arguments, the run context, and rbx. All else that calls programs is C, and takes more:
+ * bpf_trace_run*() has an array of arguments besides return addresses and registers, kprobes and
+ * interrupts have struct pt_regs. What helpers need themselves isn't counted. In all,
+ * tests/callbacks/deep.c measures 112 bytes.
  *
- * If this were wrong the program could neither end nor go on. So that isn't left to chance, see push().
+ * If this were wrong the program could neither end nor go on, and push() stops the kernel.
  */
 #define LEAST_STACK (8 + 8 + 8 + 8 + 8 + 8 + sizeof(struct bpf_tramp_run_ctx) + 8)
 #define ALL_STACKS (THREAD_SIZE + IRQ_STACK_SIZE + N_EXCEPTION_STACKS * EXCEPTION_STKSZ)
@@ -307,8 +306,8 @@ static void unwind_trampoline(struct unwind_state *state, struct pt_regs *regs, 
  * @trail: up to a callback; the functions from there to the main program are added
  *
  * There is no telling where the program's frames are below a helper's. But the kernel's own
- * unwinder finds their return addresses, as a stack trace does. It only doesn't know trampolines: it
- * takes the first of their two return addresses for the caller's.
+ * unwinder finds their return addresses, as a stack trace does. It only doesn't know trampolines:
+ * it takes the first of their two return addresses for the caller's.
  */
 void bpf_exceptions_follow_helpers(struct bpf_unwind_table *table, struct trail *trail)
 {
@@ -503,26 +502,32 @@ struct landing notrace bpf_exceptions_resume_main(u64 ret, struct bpf_unwind_tab
 	return leave_main(frame);
 }
 
+/* The first entry is nobody's, for who finds nothing to be pending */
+static struct pending *make_stack(int cpu)
+{
+	struct pending *entries;
+	int i;
+
+	entries = kvmalloc_node((MAX_PENDING + 1) * sizeof(*entries), GFP_KERNEL, cpu_to_node(cpu));
+	for (i = 0; entries && i <= MAX_PENDING; i++)
+		entries[i].fp = NOBODY;
+	return entries;
+}
+
 /**
  * bpf_exceptions_pending_init() - make the stacks
  */
 int bpf_exceptions_pending_init(void)
 {
-	struct pending *entries;
-	int cpu, i;
+	int cpu;
 
-	/* the first one is nobody's, for who finds nothing to be pending */
 	for_each_possible_cpu(cpu) {
-		entries = kvmalloc_node((MAX_PENDING + 1) * sizeof(*entries), GFP_KERNEL,
-					cpu_to_node(cpu));
-		if (!entries) {
-			pr_err("no memory for the throws that are pending while helpers return\n");
-			bpf_exceptions_pending_exit();
-			return -ENOMEM;
-		}
-		for (i = 0; i <= MAX_PENDING; i++)
-			entries[i].fp = NOBODY;
-		per_cpu(stack, cpu) = entries;
+		per_cpu(stack, cpu) = make_stack(cpu);
+		if (per_cpu(stack, cpu))
+			continue;
+		pr_err("no memory for the throws that are pending while helpers return\n");
+		bpf_exceptions_pending_exit();
+		return -ENOMEM;
 	}
 	return 0;
 }

@@ -354,7 +354,7 @@ __subprog __u64 may_tail_call(struct xdp_md *ctx, __u64 a)
 
 ROW(tail_calls, may_tail_call(ctx, bpf_get_prandom_u32()))
 
-/* What is in the target's place may be a program that throws in a callback itself: the other goes on */
+/* The target may be a program that throws in a callback itself: the other one goes on */
 __subprog int goes_on(struct xdp_md *ctx)
 {
 	int ret = -1;

@@ -493,7 +493,7 @@ static bool extension(void)
 	return ok;
 }
 
-/* The target of a tail call throws in a callback: its caller goes on, and then throws in one, too */
+/* The target of a tail call throws in a callback: its caller goes on, and throws in one, too */
 static bool tail_call(void)
 {
 	struct loaded l, target;

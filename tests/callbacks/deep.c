@@ -2,9 +2,9 @@
 /*
  * As many throws pending at once as the stacks have room for.
  *
- * Helpers are watched by many fexit programs. Each of these is one step of a ladder: while the throw
- * below it is pending it calls a helper, whose callback throws, and whose fexit programs have the
- * next step among them. The last step that there is stack for has an NMI interrupt it, for more
+ * Helpers are watched by many fexit programs. Each of these is one step of a ladder: while the
+ * throw below it is pending it calls a helper, whose callback throws, and whose fexit programs have
+ * the next step among them. The last step that there is stack for has an NMI interrupt it, for more
  * steps on another stack. Then all of them return, and each throw ends its own program.
  *
  * The programs use as little of the stack as any can: nothing but a return address and the frame

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* Activities that put programs in the place of others: extensions, tail calls, XDP, TCP's callbacks */
+/* Activities that replace programs: extensions, tail calls, XDP, TCP's congestion control */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
 #include <errno.h>
@@ -51,7 +51,7 @@ static void return_passed(struct builder *b)
 	builder_emit(b, EXIT());
 }
 
-/* Runs the program @caller, which throws nothing itself, in context @a->done of those there are */
+/* Runs the program of @callers, which throws nothing itself, in one context */
 static void run_caller(struct activity *a, struct pack *callers, struct runner *r)
 {
 	*r = (struct runner){ .a = a, .p = callers, .context = pick(IN_NMI), .end = -1 };
@@ -65,8 +65,8 @@ static void stop_caller(struct runner *r)
 }
 
 /*
- * Extensions take the place of a global function, one after the other, while its program runs. A throw
- * ends the extension, and the program goes on with its return value.
+ * Extensions take the place of a global function, one after the other, while its program runs. A
+ * throw ends the extension, and the program goes on with its return value.
  */
 void extend_round(struct activity *a)
 {
@@ -356,7 +356,7 @@ static void fill_ops(struct pack *p, char *value, const char *name)
 	strcpy(ops + member_of(tcp.ops, "name")->offset / 8, name);
 }
 
-/* Connect with ourselves, and send data there and back. Return: bytes that arrived, as they were sent */
+/* Connect with ourselves, and send data there and back. Return: bytes that arrived unchanged */
 static long long talk(const char *name, int rounds)
 {
 	struct sockaddr_in addr = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
@@ -396,13 +396,13 @@ static long long talk(const char *name, int rounds)
 }
 
 /*
- * TCP's congestion control: its callbacks throw, at the connection's beginning and for acknowledgements,
- * in process context and in softirqs. All data arrives all the same.
+ * TCP's congestion control: its callbacks throw, at the connection's beginning and for
+ * acknowledgements, in process context and in softirqs. All data arrives all the same.
  */
 void congestion_round(struct activity *a)
 {
 	__u64 end = round_end(), runs;
-	const char name[] = "stress";
+	static const char name[] = "stress";
 	int map, zero = 0;
 	long long arrived;
 	struct pack p;
