@@ -903,7 +903,7 @@ static const struct {
 	{ nested_call, "nested_call", "another program throws in a callback while the helper returns" },
 	{ nested_nmi, "nested_nmi", "... in an NMI" },
 	{ nested_self, "nested_self", "... the same program" },
-	{ nested_deep, "nested_deep", "as many throws are pending as the stacks have room for" },
+	{ nested_deep, "nested_deep", "a hundred throws are pending at once, on most of two stacks" },
 	{ kretprobe, "kretprobe", "with kretprobes on helpers" },
 	{ function_graph, "function_graph", "with the function graph tracer" },
 	{ hardened, "hardened", "with blinded constants" },

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * As many throws pending at once as the stacks have room for.
+ * A ladder of throws that are pending at once, on most of a stack and then on an NMI's.
  *
  * Helpers are watched by many fexit programs. Each of these is one step of a ladder: while the
  * throw below it is pending it calls a helper, whose callback throws, and whose fexit programs have

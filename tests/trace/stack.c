@@ -311,7 +311,7 @@ static const struct thrower {
 	  .frames = { "depth7", "depth6", "depth5", "depth4", "depth3", "depth2", "depth1",
 		      "from_7_cb" },
 	  .watched = "depth7", .ret = 42 },
-	/* not on a callback: from there, ORC doesn't get on to a helper, also without a throw */
+	/* not on a callback: ORC doesn't get from a trampoline on to a helper */
 	{ .name = "from_helpers", HELPERS("from_helpers"), .watched = "thrower" },
 	{ .name = "from_helpers_cb", HELPERS("from_helpers_cb"), .watched = "loops", .ret = 42 },
 	{ .name = "maybe", .frames = { "maybe4", "maybe3", "maybe2", "maybe1", "maybe" },
