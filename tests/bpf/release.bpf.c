@@ -925,6 +925,74 @@ TRACED_BACK(traced_back, "NULL that a state is to have which is like another one
 TRACED_BACK(traced_back_freq, "NULL that a state is to have which is like another one, every state",
 	    __every_state)
 
+/* The test of one register says what is in an equal one, and both by what a third one has */
+#define EQUAL_TO_OTHER(name, desc, how)								\
+SEC("tc") __test(desc) how __refused("Unreleased reference") __refused("other paths by insn")	\
+__asm_main int name(void)									\
+{												\
+	asm volatile("r9 = r1; r1 = %[throws] ll; r1 = *(u64 *)(r1 + 0); r7 = 0; r8 = 0;"	\
+		     "if r1 == 1 goto five_%=; if r1 == 2 goto null_%=;"			\
+		     GET_RECORD "r6 = r0; goto join_%=;"					\
+		     "five_%=: r8 = 5;"								\
+		     "null_%=: r1 = %[wants] ll; r6 = *(u64 *)(r1 + 0); r7 = r6;"		\
+		     "join_%=:" SOME_JUMPS							\
+		     "if r7 == r8 goto throw_%=;"						\
+		     "r0 = 1; exit; throw_%=:" THROW_7						\
+		     : : OPERANDS, __imm_addr(wants));						\
+}
+
+EQUAL_TO_OTHER(equal_to_other, "NULL by a test of an equal register for a number", )
+EQUAL_TO_OTHER(equal_to_other_freq, "NULL by a test of an equal register for a number, every state",
+	       __every_state)
+
+/* What is spilled by R10 is read by a copy of it */
+#define FILLED(name, desc, how)									\
+SEC("tc") __test(desc) how __refused("Unreleased reference") __refused("other paths by insn")	\
+__asm_main int name(void)									\
+{												\
+	asm volatile("r9 = r1; r7 = 0; r6 = 0; r1 = %[throws] ll; r1 = *(u64 *)(r1 + 0);"	\
+		     "r2 = 1; r3 = 6;"								\
+		     "if r1 == 1 goto five_%=; if r1 == 2 goto null_%=;"			\
+		     GET_RECORD "r6 = r0; r7 = 1; r8 = 0; goto join_%=;"			\
+		     "five_%=: *(u64 *)(r10 - 8) = r3; goto join_%=;"				\
+		     "null_%=: *(u64 *)(r10 - 8) = r2;"						\
+		     "join_%=: r8 = r10; r8 += -8;" SOME_JUMPS					\
+		     "if r7 == 1 goto throw_%=; r6 = *(u64 *)(r8 + 0); r6 += -1;"		\
+		     "throw_%=: r8 = 0; r0 = 0; r1 = *(u32 *)(r9 + 0); if r1 == 0 goto +0;" THROW_7	\
+		     : : OPERANDS);								\
+}
+
+FILLED(filled, "NULL by calculation, read from the stack by another register", )
+FILLED(filled_freq, "NULL by calculation, read from the stack by another register, every state",
+       __every_state)
+
+/* Of a callback's throw the caller's stack isn't known, whatever a throw before it relies on */
+__attribute__((naked, noinline)) static int changes_and_throws(void)
+{
+	asm volatile("r3 = %[throws] ll; r3 = *(u64 *)(r3 + 0); if r3 == 0 goto change_%=;"	\
+		     "if r1 == 0 goto change_%=;" THROW_7
+		     "change_%=: r1 = 5; *(u64 *)(r2 + 0) = r1; r0 = 0; exit"
+		     : : OPERANDS);
+}
+
+__attribute__((naked, noinline)) static int throws_or_loops(void)
+{
+	asm volatile("r6 = r1; r1 = %[wants] ll; r1 = *(u64 *)(r1 + 0); if r1 != 0 goto +2;" THROW_7
+		     "r1 = 2; r2 = %[changes_and_throws] ll; r3 = r6; r4 = 0; call %[bpf_loop];"
+		     "r0 = 1; exit"
+		     : : OPERANDS, __imm_addr(wants), __imm(changes_and_throws), __imm(bpf_loop));
+}
+
+SEC("tc") __test("a record in the stack that a callback is given, which another throw relies on")
+__refused("Unreleased reference")
+__asm_main int given_further_out(void)
+{
+	asm volatile(GET_RECORD "*(u64 *)(r10 - 8) = r0; *(u64 *)(r10 - 16) = r0;"
+		     "r6 = 0; r7 = 0; r8 = 0; r9 = 0; r1 = r10; r1 += -8; call %[throws_or_loops];"
+		     "r1 = *(u64 *)(r10 - 16);" PUT_RECORD "r0 = 1; exit"
+		     : : OPERANDS, __imm(throws_or_loops));
+}
+
 /* --- what isn't to be asked for ---------------------------------------------------------- */
 
 #define SUM_UP											\
