@@ -10,7 +10,7 @@ enum verdict { RIGHT, WRONG, REFUSED };
 struct stats {
 	int programs, insns, runs, threw, depth[LEVELS];
 	int callbacks, tail_calls, through_fexit, through_helpers, watched, extensions, nested, attached;
-	int blinded, traced, in_context[4], things[THINGS];
+	int blinded, traced, too_large, in_context[4], things[THINGS];
 };
 
 extern struct maps maps;
