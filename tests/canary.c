@@ -4,8 +4,8 @@
  *
  * usage: canary
  *
- * For each combination of depth, stack, registers, tail calls or helpers in between, and callback, a
- * program is built and loaded, and run by bpf_exceptions_test.ko in each context. It must return
+ * For each combination of depth, stack, registers, tail calls or helpers in between, and
+ * callback, a program is built and loaded, and run by bpf_exceptions_test.ko in each context. It must return
  * the right value and leave its caller's rbx, rbp, rsp and r12-r15 intact. Prints one line of KTAP
  * for each pair of depth and callback.
  *
@@ -37,8 +37,8 @@ static const int stacks[] = { 0, 8, 512 };
 static const unsigned int reg_sets[] = { 0x0, 0x1, 0xa, 0xf };
 static const char *const contexts[] = { "process", "softirq", "hardirq", "nmi" };
 
-/* What comes between two functions: nothing, or bpf_loop(), where main calls, where the last call is,
- * or both. A function that a helper calls can't do a tail call.
+/* What comes between two functions: nothing, or bpf_loop(), where main calls, where the last call
+ * is, or both. A function that a helper calls can't do a tail call.
  */
 enum between { CALLS, TAIL_CALLS, MAIN_LOOPS, LAST_LOOPS, BOTH_LOOP, BETWEENS };
 
