@@ -5,9 +5,9 @@
  * usage: canary
  *
  * For each combination of depth, stack, registers, tail calls or helpers in between, and
- * callback, a program is built and loaded, and run by bpf_exceptions_test.ko in each context. It must return
- * the right value and leave its caller's rbx, rbp, rsp and r12-r15 intact. Prints one line of KTAP
- * for each pair of depth and callback.
+ * callback, a program is built and loaded, and run by bpf_exceptions_test.ko in each context. It
+ * must return the right value and leave its caller's rbx, rbp, rsp and r12-r15 intact. Prints one
+ * line of KTAP for each pair of depth and callback.
  *
  * Exit status: 0 all passed, 1 one or more failed, 2 the kernel lacks a module.
  */
