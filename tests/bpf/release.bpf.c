@@ -945,26 +945,83 @@ EQUAL_TO_OTHER(equal_to_other, "NULL by a test of an equal register for a number
 EQUAL_TO_OTHER(equal_to_other_freq, "NULL by a test of an equal register for a number, every state",
 	       __every_state)
 
-/* What is spilled by R10 is read by a copy of it */
-#define FILLED(name, desc, how)									\
+/* What is spilled by R10 is read by a copy of it; the zero that comes of it may be in the stack */
+#define FILLED(name, desc, how, here, there)							\
 SEC("tc") __test(desc) how __refused("Unreleased reference") __refused("other paths by insn")	\
 __asm_main int name(void)									\
 {												\
 	asm volatile("r9 = r1; r7 = 0; r6 = 0; r1 = %[throws] ll; r1 = *(u64 *)(r1 + 0);"	\
 		     "r2 = 1; r3 = 6;"								\
 		     "if r1 == 1 goto five_%=; if r1 == 2 goto null_%=;"			\
-		     GET_RECORD "r6 = r0; r7 = 1; r8 = 0; goto join_%=;"			\
+		     GET_RECORD here " r7 = 1; goto join_%=;"					\
 		     "five_%=: *(u64 *)(r10 - 8) = r3; goto join_%=;"				\
 		     "null_%=: *(u64 *)(r10 - 8) = r2;"						\
 		     "join_%=: r8 = r10; r8 += -8;" SOME_JUMPS					\
-		     "if r7 == 1 goto throw_%=; r6 = *(u64 *)(r8 + 0); r6 += -1;"		\
+		     "if r7 == 1 goto throw_%=; r6 = *(u64 *)(r8 + 0); r6 += -1;" there		\
 		     "throw_%=: r8 = 0; r0 = 0; r1 = *(u32 *)(r9 + 0); if r1 == 0 goto +0;" THROW_7	\
 		     : : OPERANDS);								\
 }
 
-FILLED(filled, "NULL by calculation, read from the stack by another register", )
+FILLED(filled, "NULL by calculation, read from the stack by another register", , "r6 = r0;", "")
 FILLED(filled_freq, "NULL by calculation, read from the stack by another register, every state",
-       __every_state)
+       __every_state, "r6 = r0;", "")
+#define STORE(reg) "*(u64 *)(r10 - 16) = " #reg "; " #reg " = 0;"
+FILLED(filled_zero, "a zero by calculation in the stack, read from there by another register", ,
+       STORE(r0), STORE(r6))
+FILLED(filled_zero_freq, "a zero by calculation in the stack, read from there by another register, every state",
+       __every_state, STORE(r0), STORE(r6))
+
+/* ... in the caller's stack, by the callee, which returns for all that a compiler knows */
+__attribute__((naked, noinline)) static int fills_and_throws(void)
+{
+	asm volatile("r9 = r2; r8 = r1; r6 = r3; r7 = r4; r3 = 0;" SOME_JUMPS
+		     "if r7 == 1 goto throw_%=; r6 = *(u64 *)(r8 + 0); r6 += -1;"
+		     "throw_%=: r8 = 0; r0 = 0; if r8 == 0 goto +2; r0 = 1; exit;" THROW_7
+		     : : __imm(bpf_throw));
+}
+
+#define FILLED_BELOW(name, desc, how)								\
+SEC("tc") __test(desc) how __refused("Unreleased reference") __refused("other paths by insn")	\
+__asm_main int name(void)									\
+{												\
+	asm volatile("r9 = r1; r1 = %[throws] ll; r1 = *(u64 *)(r1 + 0); r4 = 0; r2 = 1; r5 = 6;"	\
+		     "if r1 == 1 goto five_%=; if r1 == 2 goto null_%=;"			\
+		     GET_RECORD "r3 = r0; r4 = 1; goto join_%=;"				\
+		     "five_%=: r3 = 0; *(u64 *)(r10 - 8) = r5; goto join_%=;"			\
+		     "null_%=: r3 = 0; *(u64 *)(r10 - 8) = r2;"					\
+		     "join_%=: r0 = 0; r5 = 0; r2 = r9; r9 = 0; r1 = r10; r1 += -8; call %[fills_and_throws];"	\
+		     "r0 = 1; exit"								\
+		     : : OPERANDS, __imm(fills_and_throws));					\
+}
+
+FILLED_BELOW(filled_below, "NULL by calculation, read from the caller's stack", )
+FILLED_BELOW(filled_below_freq, "NULL by calculation, read from the caller's stack, every state",
+	     __every_state)
+
+/* The callee's test says what is in the caller's register */
+__attribute__((naked, noinline)) static int throws_if_equal(void)
+{
+	asm volatile("r9 = r2; r6 = 3;" SOME_JUMPS "if r1 == r3 goto throw_%=; r0 = 1; exit;"
+		     "throw_%=:" THROW_7 : : __imm(bpf_throw));
+}
+
+#define EQUAL_BELOW(name, desc, how)								\
+SEC("tc") __test(desc) how __refused("Unreleased reference") __refused("other paths by insn")	\
+__asm_main int name(void)									\
+{												\
+	asm volatile("r9 = r1; r1 = %[throws] ll; r8 = *(u64 *)(r1 + 0);"			\
+		     "if r8 == 1 goto five_%=; if r8 == 2 goto null_%=;"			\
+		     GET_RECORD "r6 = r0; r1 = 0; r3 = 0; goto join_%=;"			\
+		     "five_%=: r3 = 5; goto get_%=;"						\
+		     "null_%=: r3 = 0;"								\
+		     "get_%=: r1 = %[wants] ll; r6 = *(u64 *)(r1 + 0); r1 = r6;"		\
+		     "join_%=: r2 = r9; r8 = 0; call %[throws_if_equal]; r0 = 1; exit"		\
+		     : : OPERANDS, __imm_addr(wants), __imm(throws_if_equal));			\
+}
+
+EQUAL_BELOW(equal_below, "NULL in the caller by a test of an equal register for a number", )
+EQUAL_BELOW(equal_below_freq, "NULL in the caller by a test of an equal register for a number, every state",
+	    __every_state)
 
 /* Of a callback's throw the caller's stack isn't known, whatever a throw before it relies on */
 __attribute__((naked, noinline)) static int changes_and_throws(void)
