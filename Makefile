@@ -272,6 +272,7 @@ $(BUILD)/tests/release: tests/release.c tests/held.c tests/held.h tests/builder.
 
 $(BUILD)/tests/life: revision = $(shell sed -n 's/^+.define BPF_UNWIND_REVISION //p' jit-patch/6.1/*.patch)
 $(BUILD)/tests/life: CFLAGS += -DTHIS_REVISION='"$(revision)"' -DNEXT_REVISION='"$(shell expr $(revision) + 1)"'
+$(BUILD)/tests/life: $(wildcard jit-patch/6.1/*.patch)
 $(addprefix $(BUILD)/tests/,canary special life): $(BUILD)/tests/%: tests/%.c tests/builder.c tests/builder.h \
 		tests/fdinfo.h tests/kmod/test.h | $(BUILD)/tests
 	$(link)
