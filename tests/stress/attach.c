@@ -76,7 +76,7 @@ void extend_round(struct activity *a)
 	struct pack p, callers = { .cnt = 1 };
 	__u64 end = round_end();
 	struct runner r;
-	int link, func;
+	int func;
 
 	if (!pack_open(&p, a))
 		return;
@@ -86,16 +86,8 @@ void extend_round(struct activity *a)
 	kind.target = callers.fds[0];
 	kind.btf_id = b.funcs[func].btf_id;
 	run_caller(a, &callers, &r);
-	while (!a->failed && goes_on(&p, end)) {
-		link = bpf_raw_tracepoint_open(NULL, pack_add(&p, &kind));
-		if (link < 0) {
-			fail(a, "cannot attach: %s", strerror(errno));
-			break;
-		}
-		sleep_ms(10);
-		close(link);
-		a->done++;
-	}
+	while (!a->failed && goes_on(&p, end))
+		attach_for(&p, &kind, 10);
 	stop_caller(&r);
 	pack_close(&p, r.seen);
 	close(callers.fds[0]);

@@ -39,7 +39,6 @@ void watch_round(struct activity *a)
 	__u64 end = round_end();
 	struct pack p, watchers;
 	struct runner r = { .a = a, .p = &p, .context = IN_PROCESS, .end = -1 };
-	int link;
 
 	if (!open_xdp_pack(&p, a, 1) || !pack_open(&watchers, a))
 		return;
@@ -49,14 +48,7 @@ void watch_round(struct activity *a)
 	pthread_create(&r.thread, NULL, keep_running, &r);
 	while (!a->failed && goes_on(&watchers, end)) {
 		kind.attach_type = pick(2) ? BPF_TRACE_FENTRY : BPF_TRACE_FEXIT;
-		link = bpf_raw_tracepoint_open(NULL, pack_add(&watchers, &kind));
-		if (link < 0) {
-			fail(a, "cannot attach: %s", strerror(errno));
-			break;
-		}
-		sleep_ms(10);
-		close(link);
-		a->done++;
+		attach_for(&watchers, &kind, 10);
 	}
 	__atomic_store_n(&r.stop, true, __ATOMIC_RELAXED);
 	pthread_join(r.thread, NULL);

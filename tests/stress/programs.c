@@ -380,6 +380,19 @@ int pack_add(struct pack *p, const struct kind *kind)
 	return fd;
 }
 
+void attach_for(struct pack *p, const struct kind *kind, int ms)
+{
+	int link = bpf_raw_tracepoint_open(NULL, pack_add(p, kind));
+
+	if (link < 0) {
+		fail(p->a, "cannot attach: %s", strerror(errno));
+		return;
+	}
+	sleep_ms(ms);
+	close(link);
+	p->a->done++;
+}
+
 bool open_xdp_pack(struct pack *p, struct activity *a, int progs)
 {
 	if (!pack_open(p, a))

@@ -211,20 +211,12 @@ void timer_round(struct activity *a)
 			     .btf_id = timer_hook };
 	__u64 end = round_end(), runs;
 	struct pack p;
-	int link;
 
 	if (!pack_open(&p, a))
 		return;
 	while (!a->failed && goes_on(&p, end)) {
 		kind.attach_type = pick(2) ? BPF_TRACE_FENTRY : BPF_TRACE_FEXIT;
-		link = bpf_raw_tracepoint_open(NULL, pack_add(&p, &kind));
-		if (link < 0) {
-			fail(a, "cannot attach: %s", strerror(errno));
-			break;
-		}
-		sleep_ms(60);
-		close(link);
-		a->done++;
+		attach_for(&p, &kind, 60);
 	}
 	runs = pack_close(&p, -1);
 	if (p.run_cnt != runs)

@@ -80,6 +80,8 @@ void count(struct builder *b, int map, int off);
 bool pack_open(struct pack *p, struct activity *a);
 bool open_xdp_pack(struct pack *p, struct activity *a, int progs);
 int pack_add(struct pack *p, const struct kind *kind);
+/* Add a program to @p, and have it attached for @ms; activity @p->a has done one thing more then */
+void attach_for(struct pack *p, const struct kind *kind, int ms);
 __u64 pack_close(struct pack *p, long long seen);
 bool read_counts(const struct pack *p, struct counts *counts, __u64 *fdinfo, __u64 *released);
 bool goes_on(const struct pack *p, __u64 end);
