@@ -140,6 +140,21 @@ int timer_and_helper(struct __sk_buff *ctx)
 	return bpf_for_each_map_elem(&array, elem_throws, NULL, 0);
 }
 
+__subprog long elem_locks(void *map, int *key, struct locked *v)
+{
+	bpf_spin_lock(&v->lock);
+	if (throws)
+		bpf_throw(1);
+	return 1;
+}
+
+SEC("tc") __test("a callback locks the value that the helper has passed to it, which the verifier can't tell from others")
+__refused("bpf_spin_lock() of a value that a helper has passed to its callback can't be undone by a throw")
+int lock_of_helper(struct __sk_buff *ctx)
+{
+	return bpf_for_each_map_elem(&array, elem_locks, NULL, 0);
+}
+
 __subprog long loop_tail_calls(__u32 i, struct __sk_buff **ctx)
 {
 	bpf_tail_call(*ctx, &jmp_table, 0);
