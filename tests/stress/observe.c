@@ -13,30 +13,37 @@
 
 __u64 traced_throws, traced_stacks, traced_lines;
 
+/* In the trace: its lines, those stacks that begin inside a throw, and those that go on from there */
+struct seen {
+	__u64 lines, throws, stacks;
+};
+
 /*
  * Stack traces from inside a throw contain bpf_throw(), and go on with the program's functions.
  * Those may be gone by now, and show as numbers, or as what was there before them.
  */
-static void read_trace(void)
+static struct seen read_trace(void)
 {
 	FILE *f = fopen(TRACING "trace", "r");
+	struct seen seen = {};
 	bool in_throw = false;
 	char line[512];
 
 	while (f && fgets(line, sizeof(line), f)) {
-		traced_lines += line[0] != '#';
+		seen.lines += line[0] != '#';
 		if (strncmp(line, " => ", 4))
 			in_throw = false;
 		if (!strncmp(line, " => bpf_throw", 13) && !in_throw) {
 			in_throw = true;
-			traced_throws++;
+			seen.throws++;
 		} else if (in_throw) {
 			in_throw = false;
-			traced_stacks++;
+			seen.stacks++;
 		}
 	}
 	if (f)
 		fclose(f);
+	return seen;
 }
 
 /* Functions that throws call, and that interrupt them; a kernel may lack some */
@@ -112,26 +119,34 @@ static const struct {
 	const char *name;
 	bool (*on)(void);
 	bool (*off)(void);
+	__u64 throws; /* how many to wait for, on a slow machine: each leaves its stack */
 } tracers[] = {
-	{ "function", function_on, tracer_off },
-	{ "function_graph", graph_on, tracer_off },
-	{ "kprobe and kretprobe", kprobe_on, kprobe_off },
-	{ "trace event", event_on, event_off },
+	{ "trace event", event_on, event_off, 10 },
+	{ "function", function_on, tracer_off, 0 },
+	{ "function_graph", graph_on, tracer_off, 0 },
+	{ "kprobe and kretprobe", kprobe_on, kprobe_off, 0 },
 };
 
 enum { TRACERS = sizeof(tracers) / sizeof(tracers[0]) };
 
 void trace_round(struct activity *a)
 {
+	__u64 end = now_ms() + 3000;
 	int i = a->done % TRACERS;
+	struct seen seen;
 
 	put(TRACING "trace", "", O_TRUNC);
 	put(TRACING "tracing_on", "1", 0);
 	if (!tracers[i].on())
 		fail(a, "cannot turn on %s: %s", tracers[i].name, strerror(errno));
-	sleep_ms(100);
+	do {
+		sleep_ms(100);
+		seen = read_trace();
+	} while (seen.throws < tracers[i].throws && now_ms() < end);
 	put(TRACING "tracing_on", "0", 0);
-	read_trace();
+	traced_lines += seen.lines;
+	traced_throws += seen.throws;
+	traced_stacks += seen.stacks;
 	if (!tracers[i].off())
 		fail(a, "cannot turn off %s: %s", tracers[i].name, strerror(errno));
 	a->done++;
