@@ -247,10 +247,14 @@ static __always_inline bool walk_fast(struct throw_frame *throw, struct bpf_unwi
 				      struct bpf_unwind_frame *frame, struct landing *landing)
 {
 	unsigned long *fp = throw->fp;
+	unsigned long words;
 
 	while (likely(!frame->flags)) {
 		pop_any(throw, fp, frame);
-		frame = hinted_frame(table, READ_ONCE(frame->caller));
+		/* as hinted_frame(), whose pointer would be copied to and fro here */
+		words = READ_ONCE(frame->caller) * (sizeof(*frame) / sizeof(u32));
+		OPTIMIZER_HIDE_VAR(words);
+		frame = (void *)((u32 *)table->frame + words);
 		if (!returns_into(frame, fp[1]))
 			return false;
 		fp = (unsigned long *)fp[0];
