@@ -256,7 +256,7 @@ $(tool): $(addprefix bpf/tools/,bpfthrow.c prog.c site.c trace.c prog.h trace.h)
 $(BUILD)/samples/samples: bpf/samples/samples.c | $(BUILD)/samples
 	$(link)
 
-$(BUILD)/tests/trace: $(addprefix tests/trace/,trace.c stack.c trace.h) bpf/tools/trace.c bpf/tools/trace.h \
+$(BUILD)/tests/trace: $(addprefix tests/trace/,trace.c bpfthrow.c stack.c trace.h) bpf/tools/trace.c bpf/tools/trace.h \
 		tests/kmod/test.h | $(BUILD)/tests
 	$(link)
 

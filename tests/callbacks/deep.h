@@ -4,6 +4,7 @@
 
 #include <stdbool.h>
 
+/* Prints a line about it. Return: false */
 bool fail(const char *fmt, ...);
 /* @device: the test module's */
 bool deep(int device);

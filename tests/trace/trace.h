@@ -15,7 +15,13 @@ struct vars {
 	__u64 cookie, callbacks, noticed, told;
 };
 
+struct throw_event;
+
+/* What trace.c takes: the test module's device, and objects, of which the lists end with NULL */
+extern int device;
 extern const char *trace_object;
+extern const char *lines_objects[5];
+extern const char *const *generated_objects;
 
 /* Says why, and returns false */
 bool fail(const char *fmt, ...);
@@ -27,13 +33,35 @@ struct bpf_object *load(const char *file, int target, const char *func, const ch
 	load(trace_object, target, func, (const char *const []){ name, NULL })
 
 int prog_fd(struct bpf_object *obj, const char *name);
+struct bpf_prog_info prog_info(int fd);
 bool set_var(struct bpf_object *obj, const char *map, const void *data);
 struct vars get_vars(struct bpf_object *obj);
 bool run(int fd, enum test_context context, __u32 repeat, __u32 want);
 bool run_to_depth(int fd, __u32 want, __u32 *depth);
 
+/* Throws since the last call, up to @max. Return: how many */
+int read_events(struct throw_event *events, int max);
+
 /* stack.c */
 bool stack_traces(void);
 bool callback_depth(void);
+
+/* bpfthrow.c: tests, without what trace.c says of them */
+bool joined(void);
+bool lines(void);
+bool generated(void);
+bool blinded(void);
+bool hidden(void);
+bool counts(void);
+bool filtered(void);
+bool json(void);
+bool released(void);
+bool list(void);
+bool program_gone(void);
+bool events_lost(void);
+bool interrupted(void);
+bool killed(void);
+bool output_closed(void);
+bool bad_input(void);
 
 #endif /* _TESTS_TRACE_H */
