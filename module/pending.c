@@ -251,7 +251,7 @@ static __always_inline bool walk_fast(struct throw_frame *throw, struct bpf_unwi
 
 	while (likely(!frame->flags)) {
 		pop_any(throw, fp, frame);
-		/* as hinted_frame(), whose pointer would be copied to and fro here */
+		/* as hinted_frame(), whose pointer would be copied twice here */
 		words = READ_ONCE(frame->caller) * (sizeof(*frame) / sizeof(u32));
 		OPTIMIZER_HIDE_VAR(words);
 		frame = (void *)((u32 *)table->frame + words);
