@@ -13,7 +13,7 @@
 
 __u64 traced_throws, traced_stacks, traced_lines;
 
-/* In the trace: its lines, those stacks that begin inside a throw, and those that go on from there */
+/* In the trace: its lines, the stacks that begin inside a throw, and those that go on from there */
 struct seen {
 	__u64 lines, throws, stacks;
 };
