@@ -9,9 +9,13 @@
  * Any write to the code makes QEMU translate it anew, and one that changes nothing will do. It
  * comes when text_poke_bp_batch() returns: by then it has interrupted all processors after its last
  * step, so that none is still translating what was there before.
+ *
+ * Then all are interrupted again. One may have run such an int3 just before, and see whether there is
+ * one when the next batch has put one there, which it takes for an unknown one.
  */
 #include <linux/kprobes.h>
 #include <linux/module.h>
+#include <linux/smp.h>
 #include <asm/processor-flags.h>
 #include <asm/special_insns.h>
 #include "stale.h"
@@ -41,10 +45,16 @@ static int before_batch(struct kretprobe_instance *ri, struct pt_regs *regs)
 	return 0;
 }
 
+static void nothing(void *unused)
+{
+}
+
 static int after_batch(struct kretprobe_instance *ri, struct pt_regs *regs)
 {
 	while (poked_cnt)
 		rewrite(poked[--poked_cnt]);
+	if (!irqs_disabled())
+		smp_call_function(nothing, NULL, true);
 	return 0;
 }
 
