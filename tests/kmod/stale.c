@@ -10,8 +10,8 @@
  * comes when text_poke_bp_batch() returns: by then it has interrupted all processors after its last
  * step, so that none is still translating what was there before.
  *
- * Then all are interrupted again. One may have run such an int3 just before, and see whether there is
- * one when the next batch has put one there, which it takes for an unknown one.
+ * Then all are interrupted again. One may have run such an int3 just before, and look for it when
+ * the next batch has put one there, which it takes for an unknown one.
  */
 #include <linux/kprobes.h>
 #include <linux/module.h>
