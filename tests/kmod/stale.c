@@ -45,16 +45,12 @@ static int before_batch(struct kretprobe_instance *ri, struct pt_regs *regs)
 	return 0;
 }
 
-static void nothing(void *unused)
-{
-}
-
 static int after_batch(struct kretprobe_instance *ri, struct pt_regs *regs)
 {
 	while (poked_cnt)
 		rewrite(poked[--poked_cnt]);
 	if (!irqs_disabled())
-		smp_call_function(nothing, NULL, true);
+		kick_all_cpus_sync();
 	return 0;
 }
 
