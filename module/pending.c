@@ -247,14 +247,10 @@ static __always_inline bool walk_fast(struct throw_frame *throw, struct bpf_unwi
 				      struct bpf_unwind_frame *frame, struct landing *landing)
 {
 	unsigned long *fp = throw->fp;
-	unsigned long words;
 
 	while (likely(!frame->flags)) {
 		pop_any(throw, fp, frame);
-		/* as hinted_frame(), whose pointer would be copied twice here */
-		words = READ_ONCE(frame->caller) * (sizeof(*frame) / sizeof(u32));
-		OPTIMIZER_HIDE_VAR(words);
-		frame = (void *)((u32 *)table->frame + words);
+		frame = hinted_caller(table, frame);
 		if (!returns_into(frame, fp[1]))
 			return false;
 		fp = (unsigned long *)fp[0];

@@ -110,6 +110,19 @@ hinted_frame(struct bpf_unwind_table *table, u16 hint)
 	return frame;
 }
 
+/*
+ * The same for who calls @frame, in a loop. Hiding the pointer costs two copies of it there, so the
+ * index is hidden.
+ */
+static __always_inline struct bpf_unwind_frame *
+hinted_caller(struct bpf_unwind_table *table, const struct bpf_unwind_frame *frame)
+{
+	unsigned long words = READ_ONCE(frame->caller) * (sizeof(*frame) / sizeof(u32));
+
+	OPTIMIZER_HIDE_VAR(words);
+	return (void *)((u32 *)table->frame + words);
+}
+
 #define REGS_MASK 0xf	/* of saved_regs; above that is what tells whether to pop any */
 
 /* Undo what push_callee_regs() of the JIT did */
