@@ -266,15 +266,15 @@ $(BUILD)/tests/runner: tests/runner.c tests/held.c tests/held.h tests/fdinfo.h |
 $(BUILD)/tests/live: $(filter-out %/other.c,$(wildcard tests/live/*.[ch])) tests/builder.c tests/builder.h | $(BUILD)/tests
 	$(link)
 
-$(BUILD)/tests/release: tests/release.c tests/held.c tests/held.h tests/builder.c tests/builder.h tests/fdinfo.h \
-		| $(BUILD)/tests
+$(BUILD)/tests/release: tests/release.c tests/held.c tests/held.h tests/builder.c tests/builder.h tests/fail.h \
+		tests/fdinfo.h | $(BUILD)/tests
 	$(link)
 
 $(BUILD)/tests/life: revision = $(shell sed -n 's/^+.define BPF_UNWIND_REVISION //p' jit-patch/6.1/*.patch)
 $(BUILD)/tests/life: CFLAGS += -DTHIS_REVISION='"$(revision)"' -DNEXT_REVISION='"$(shell expr $(revision) + 1)"'
 $(BUILD)/tests/life: $(wildcard jit-patch/6.1/*.patch)
 $(addprefix $(BUILD)/tests/,canary special life): $(BUILD)/tests/%: tests/%.c tests/builder.c tests/builder.h \
-		tests/fdinfo.h tests/kmod/test.h | $(BUILD)/tests
+		tests/fail.h tests/fdinfo.h tests/kmod/test.h | $(BUILD)/tests
 	$(link)
 
 things := $(addprefix tests/,things.c things.h held.c held.h)
@@ -288,10 +288,10 @@ $(BUILD)/tests/ordinary: tests/ordinary/ordinary.c tests/ordinary/ordinary.h tes
 	$(link)
 
 $(BUILD)/tests/callbacks: $(filter-out %.bpf.c,$(wildcard tests/callbacks/*.[ch])) tests/builder.c tests/builder.h \
-		tests/fdinfo.h tests/kmod/test.h | $(BUILD)/tests
+		tests/fail.h tests/fdinfo.h tests/kmod/test.h | $(BUILD)/tests
 	$(link)
 
-$(BUILD)/tests/types: $(filter-out %.bpf.c %.bpf.h,$(wildcard tests/types/*.[ch])) | $(BUILD)/tests
+$(BUILD)/tests/types: $(filter-out %.bpf.c %.bpf.h,$(wildcard tests/types/*.[ch])) tests/fail.h | $(BUILD)/tests
 	$(link)
 
 $(BUILD)/tests/fuzz: $(wildcard tests/fuzz/*.[ch]) tests/builder.c tests/builder.h $(things) \

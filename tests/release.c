@@ -9,7 +9,6 @@
  * Exit status: 0 all passed, 1 one or more failed, 2 the kernel lacks a module.
  */
 #include <errno.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -17,6 +16,7 @@
 #include <bpf/btf.h>
 #include <bpf/libbpf.h>
 #include "builder.h"
+#include "fail.h"
 #include "fdinfo.h"
 #include "held.h"
 
@@ -277,18 +277,6 @@ static int held_objects(void)
 	if (probe < 0 || bpf_prog_test_run_opts(probe, &opts))
 		return -1;
 	return opts.retval;
-}
-
-static bool fail(const char *fmt, ...)
-{
-	va_list args;
-
-	va_start(args, fmt);
-	printf("# ");
-	vprintf(fmt, args);
-	printf("\n");
-	va_end(args);
-	return false;
 }
 
 /* The one that says why; the very last are statistics */

@@ -17,7 +17,6 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <pthread.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -29,6 +28,7 @@
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 #include "builder.h"
+#include "fail.h"
 #include "fdinfo.h"
 #include "kmod/test.h"
 
@@ -36,18 +36,6 @@ static int device;
 static const char *attach_object, *hooks_object;
 static struct builder b;
 static char log_buf[1 << 16];
-
-static bool fail(const char *fmt, ...)
-{
-	va_list args;
-
-	va_start(args, fmt);
-	printf("# ");
-	vprintf(fmt, args);
-	printf("\n");
-	va_end(args);
-	return false;
-}
 
 /*
  * main -> func1 -> func2, all with stack and registers in use. func2 calls bpf_test_nest() if

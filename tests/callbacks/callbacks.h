@@ -6,6 +6,7 @@
 #include <linux/types.h>
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
+#include "../fail.h"
 #include "../kmod/test.h"
 #include "deep.h"
 #include "told.h"

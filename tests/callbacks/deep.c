@@ -20,6 +20,7 @@
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 #include "../builder.h"
+#include "../fail.h"
 #include "../fdinfo.h"
 #include "../kmod/test.h"
 #include "deep.h"

@@ -4,8 +4,6 @@
 
 #include <stdbool.h>
 
-/* Prints a line about it. Return: false */
-bool fail(const char *fmt, ...);
 /* @device: the test module's */
 bool deep(int device);
 

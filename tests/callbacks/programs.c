@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* Programs of the object: loaded, watched by others, run in the contexts that there are */
 #include <errno.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -9,18 +8,6 @@
 #include "callbacks.h"
 
 char log_buf[LOG_SIZE];
-
-bool fail(const char *fmt, ...)
-{
-	va_list args;
-
-	va_start(args, fmt);
-	printf("# ");
-	vprintf(fmt, args);
-	printf("\n");
-	va_end(args);
-	return false;
-}
 
 /* What the verifier said last */
 const char *last_said(void)

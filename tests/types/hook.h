@@ -7,6 +7,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <bpf/libbpf.h>
+#include "../fail.h"
 #include "told.h"
 
 /* In struct hook, the outcome of a throw without a callback: refused, as 0 isn't allowed */
@@ -82,7 +83,6 @@ extern const struct hook cgroup_hooks[], net_hooks[], tracing_hooks[];
 extern const size_t cgroup_hooks_cnt, net_hooks_cnt, tracing_hooks_cnt;
 
 /* Print a line of the report that says what went wrong. Return: false */
-bool fail(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 /* The same with errno. Return: BROKEN */
 int broken(const char *what);
 /* What a call returned, or its negative error */

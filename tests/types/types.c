@@ -30,18 +30,6 @@ static char log_buf[1 << 20];
 static int tests, failed;
 static const char *only;
 
-bool fail(const char *fmt, ...)
-{
-	va_list args;
-
-	va_start(args, fmt);
-	printf("# ");
-	vprintf(fmt, args);
-	printf("\n");
-	va_end(args);
-	return false;
-}
-
 int broken(const char *what)
 {
 	fail("%s: %s", what, strerror(errno));
