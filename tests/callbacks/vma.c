@@ -100,10 +100,15 @@ bool vma_other(void)
 	for (int i = 0; ok && i < 20; i++) {
 		bool throws = i % 2;
 
-		/* the helper doesn't wait while the child has its lock, for the number before */
-		for (int tries = 0; ok && tries < 100; tries++) {
+		/*
+		 * The helper doesn't wait while the child has its lock, for the number before; the child
+		 * may have been preempted with it, so it gets time: 5 seconds at most.
+		 */
+		for (int tries = 0; ok && tries < 500; tries++) {
 			if (tries && l.state->ret != (__u64)-EBUSY)
 				break;
+			if (tries)
+				usleep(10 * 1000);
 			ok = reset(&l, throws ? 0 : NEVER);
 			l.state->addr = (unsigned long)&l;
 			l.state->pid = child;
