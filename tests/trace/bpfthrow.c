@@ -373,13 +373,18 @@ bool program_gone(void)
 	struct vars vars = { .cookie = 21 };
 	struct throw_event event;
 	bool ok;
+	int fd;
 
 	if (!obj)
 		return false;
 	ok = set_var(obj, ".bss", &vars) && run(prog_fd(obj, "from_1_cb"), IN_PROCESS, 1, 42) &&
 	     read_events(&event, 1) == 1;
 	bpf_object__close(obj);
-	usleep(500000);
+	/* it goes after a grace period */
+	for (int i = 0; ok && i < 100 && (fd = bpf_prog_get_fd_by_id(event.id)) >= 0; i++) {
+		close(fd);
+		usleep(100000);
+	}
 	return ok && is_gone(&event, "{0x%llx,0x%llx}\n") && is_gone(&event, "%llu %llu\n");
 }
 

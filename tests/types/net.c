@@ -393,10 +393,10 @@ static int see_segment(struct run *run)
 		seen = broken("cannot send");
 	else
 		seen = 0;
-	/* some time for it to reach the program, and some for what happens then */
+	/* some time for it to reach the program, and some for what happens then, or doesn't */
 	for (int i = 0; !seen && !run->tally->reached && i < 100; i++)
 		usleep(10000);
-	for (int i = 0; !seen && i < 10; i++) {
+	for (int i = 0; !seen && i < (run->tally->passed ? 200 : 10); i++) {
 		usleep(10000);
 		seen = forwarded() - before;
 	}
