@@ -21,8 +21,10 @@ CFLAGS ?= -O2 -g
 BPF_CFLAGS = -O2 -g -Wall -Wextra -Wno-unused-parameter -target bpf -mcpu=v2 \
 	-idirafter /usr/include/$(shell gcc -print-multiarch 2>/dev/null)
 
+# what is built by clang 19, too
+with_both := ordinary release unreleased
 bpf_objects := $(patsubst tests/bpf/%.bpf.c,$(BUILD)/tests/%.bpf.o,$(wildcard tests/bpf/*.bpf.c)) \
-	$(patsubst %,$(BUILD)/tests/%19.bpf.o,ordinary release)
+	$(patsubst %,$(BUILD)/tests/%19.bpf.o,$(with_both))
 callbacks_object := $(BUILD)/tests/callbacks.bpf.o
 types_objects := $(patsubst tests/types/%.bpf.c,$(BUILD)/tests/%.bpf.o,$(wildcard tests/types/*.bpf.c))
 bench_objects := $(patsubst tests/bench/%.bpf.c,$(BUILD)/bench/%.bpf.o,$(wildcard tests/bench/*.bpf.c)) \
@@ -197,7 +199,9 @@ $(BUILD)/tests $(BUILD)/bench $(BUILD)/tools $(BUILD)/samples:
 	@scripts/setup build $(if $(filter %/tests,$@),check)
 	@mkdir -p $@
 
-$(BUILD)/tests/%.bpf.o: tests/bpf/%.bpf.c tests/bpf/test.h bpf/bpf_exceptions.h | $(BUILD)/tests
+# clang 14 has no tags of types there
+$(BUILD)/tests/kptr.bpf.o: CLANG = clang-19
+$(BUILD)/tests/%.bpf.o: tests/bpf/%.bpf.c tests/bpf/test.h tests/bpf/held.bpf.h bpf/bpf_exceptions.h | $(BUILD)/tests
 	$(CLANG) $(BPF_CFLAGS) -c $< -o $@
 
 $(BUILD)/tests/cases_%.bpf.o: tests/macros/cases.bpf.c tests/macros/cases.h tests/bpf/test.h \
@@ -212,8 +216,8 @@ $(types_objects): $(BUILD)/tests/%.bpf.o: tests/types/%.bpf.c tests/types/types.
 		bpf/bpf_exceptions.h | $(BUILD)/tests
 	$(CLANG) $(BPF_CFLAGS) -c $< -o $@
 
-$(BUILD)/tests/ordinary19.bpf.o $(BUILD)/tests/release19.bpf.o: $(BUILD)/tests/%19.bpf.o: tests/bpf/%.bpf.c \
-		tests/bpf/test.h bpf/bpf_exceptions.h | $(BUILD)/tests
+$(patsubst %,$(BUILD)/tests/%19.bpf.o,$(with_both)): $(BUILD)/tests/%19.bpf.o: tests/bpf/%.bpf.c tests/bpf/test.h \
+		tests/bpf/held.bpf.h bpf/bpf_exceptions.h | $(BUILD)/tests
 	clang-19 $(BPF_CFLAGS) -c $< -o $@
 
 $(callbacks_object): tests/callbacks/callbacks.bpf.c tests/callbacks/told.h bpf/bpf_exceptions.h | $(BUILD)/tests
@@ -257,7 +261,7 @@ $(BUILD)/samples/samples: bpf/samples/samples.c | $(BUILD)/samples
 	$(link)
 
 $(BUILD)/tests/trace: $(addprefix tests/trace/,trace.c bpfthrow.c stack.c trace.h) bpf/tools/trace.c bpf/tools/trace.h \
-		tests/kmod/test.h | $(BUILD)/tests
+		tests/symbols.h tests/kmod/test.h | $(BUILD)/tests
 	$(link)
 
 $(BUILD)/tests/runner: tests/runner.c tests/held.c tests/held.h tests/fdinfo.h | $(BUILD)/tests
@@ -274,24 +278,24 @@ $(BUILD)/tests/life: revision = $(shell sed -n 's/^+.define BPF_UNWIND_REVISION 
 $(BUILD)/tests/life: CFLAGS += -DTHIS_REVISION='"$(revision)"' -DNEXT_REVISION='"$(shell expr $(revision) + 1)"'
 $(BUILD)/tests/life: $(wildcard jit-patch/6.1/*.patch)
 $(addprefix $(BUILD)/tests/,canary special life): $(BUILD)/tests/%: tests/%.c tests/builder.c tests/builder.h \
-		tests/fail.h tests/fdinfo.h tests/kmod/test.h | $(BUILD)/tests
+		tests/fail.h tests/fdinfo.h tests/symbols.h tests/kmod/test.h | $(BUILD)/tests
 	$(link)
 
 things := $(addprefix tests/,things.c things.h held.c held.h)
 
 $(BUILD)/tests/stress: $(wildcard tests/stress/*.[ch]) tests/builder.c tests/builder.h $(things) \
 		tests/types/netlink.c tests/types/netlink.h \
-		tests/fdinfo.h tests/kmod/test.h | $(BUILD)/tests
+		tests/fdinfo.h tests/symbols.h tests/kmod/test.h | $(BUILD)/tests
 	$(link)
 
 $(BUILD)/tests/ordinary: tests/ordinary/ordinary.c tests/ordinary/ordinary.h tests/fdinfo.h | $(BUILD)/tests
 	$(link)
 
 $(BUILD)/tests/callbacks: $(filter-out %.bpf.c,$(wildcard tests/callbacks/*.[ch])) tests/builder.c tests/builder.h \
-		tests/fail.h tests/fdinfo.h tests/kmod/test.h | $(BUILD)/tests
+		tests/fail.h tests/fdinfo.h tests/symbols.h tests/kmod/test.h | $(BUILD)/tests
 	$(link)
 
-$(BUILD)/tests/types: $(filter-out %.bpf.c %.bpf.h,$(wildcard tests/types/*.[ch])) tests/fail.h | $(BUILD)/tests
+$(BUILD)/tests/types: $(filter-out %.bpf.c %.bpf.h,$(wildcard tests/types/*.[ch])) tests/fail.h tests/symbols.h | $(BUILD)/tests
 	$(link)
 
 $(BUILD)/tests/fuzz: $(wildcard tests/fuzz/*.[ch]) tests/builder.c tests/builder.h $(things) \

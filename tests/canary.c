@@ -21,6 +21,7 @@
 #include <bpf/libbpf.h>
 #include "builder.h"
 #include "kmod/test.h"
+#include "symbols.h"
 
 #define COOKIE 1000
 
@@ -54,7 +55,7 @@ struct row {
 };
 
 static struct builder b;
-static int jmp_table, device;
+static int jmp_table, device, betweens = BETWEENS;
 static char log_buf[1 << 20];
 
 /* Make those of r6-r9 that are in the set live across the following code */
@@ -219,7 +220,7 @@ static bool run_rows(struct row *row, int *rows)
 
 	for (size_t s = 0; s < sizeof(stacks) / sizeof(stacks[0]); s++)
 		for (size_t r = 0; r < sizeof(reg_sets) / sizeof(reg_sets[0]); r++)
-			for (int between = 0; between < BETWEENS; between++) {
+			for (int between = 0; between < betweens; between++) {
 				row->stack = stacks[s];
 				row->regs = reg_sets[r];
 				row->between = between;
@@ -241,6 +242,8 @@ int main(void)
 		fprintf(stderr, "canary: is bpf_exceptions_test.ko loaded? %s\n", strerror(errno));
 		return 2;
 	}
+	if (kcfi())
+		betweens = MAIN_LOOPS;	/* none from there on */
 	printf("KTAP version 1\n");
 	for (int depth = 0; depth < 8; depth++)
 		for (int callback = 0; callback < CALLBACKS; callback++) {

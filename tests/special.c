@@ -31,6 +31,7 @@
 #include "fail.h"
 #include "fdinfo.h"
 #include "kmod/test.h"
+#include "symbols.h"
 
 static int device;
 static const char *attach_object, *hooks_object;
@@ -148,18 +149,6 @@ static bool run_watched(int fd, int repeat)
 	if (bpf_prog_test_run_opts(fd, &opts))
 		return fail("test run: %s", strerror(errno));
 	return opts.retval == 9 || fail("returned %d, expected 9", opts.retval);
-}
-
-static int count_trampolines(void)
-{
-	FILE *f = fopen("/proc/kallsyms", "r");
-	char line[512];
-	int count = 0;
-
-	while (fgets(line, sizeof(line), f))
-		count += !!strstr(line, "bpf_trampoline_");
-	fclose(f);
-	return count;
 }
 
 /* Images are freed after RCU grace periods, but never while a frame has a reference */
@@ -763,7 +752,7 @@ static const struct {
 
 int main(int argc, char **argv)
 {
-	size_t i, failed = 0, cnt = sizeof(tests) / sizeof(tests[0]);
+	size_t num = 0, failed = 0;
 
 	if (argc != 3) {
 		fprintf(stderr, "usage: special ATTACH-OBJECT HOOKS-OBJECT\n");
@@ -777,14 +766,17 @@ int main(int argc, char **argv)
 		return 2;
 	}
 	printf("KTAP version 1\n");
-	for (i = 0; i < cnt; i++) {
-		bool ok = tests[i].run();
+	for (size_t i = 0; i < sizeof(tests) / sizeof(tests[0]); i++) {
+		bool ok;
 
+		if (tests[i].run == struct_ops_throws && kcfi())
+			continue;
+		ok = tests[i].run();
 		failed += !ok;
-		printf("%s %zu special/%s - %s\n", ok ? "ok" : "not ok", i + 1, tests[i].name,
+		printf("%s %zu special/%s - %s\n", ok ? "ok" : "not ok", ++num, tests[i].name,
 		       tests[i].desc);
 		fflush(stdout);
 	}
-	printf("1..%zu\n# Totals: pass:%zu fail:%zu skip:0\n", cnt, cnt - failed, failed);
+	printf("1..%zu\n# Totals: pass:%zu fail:%zu skip:0\n", num, num - failed, failed);
 	return !!failed;
 }

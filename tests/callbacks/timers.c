@@ -23,7 +23,7 @@ static bool timer_runs(const char *prog, __u64 rounds, __u64 at)
 		bool throws = i % 2;
 
 		ok = reset(&l, throws ? at : NEVER) && run_xdp(&l, IN_PROCESS, &ret);
-		/* until it has ended, and some time for what it would do if a throw didn't end it */
+		/* until it has ended, and time for what it would do if a throw didn't end it */
 		for (int j = 0; ok && j < 5000; j++) {
 			if (throws ? fdinfo_value(l.fd, "throws") > i / 2 : l.state->behind)
 				break;

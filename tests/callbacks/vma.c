@@ -9,6 +9,7 @@
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
+#include "../symbols.h"
 #include "callbacks.h"
 
 /* What needs the lock of the address space for itself; it is killed if it waits for it */
@@ -101,8 +102,8 @@ bool vma_other(void)
 		bool throws = i % 2;
 
 		/*
-		 * The helper doesn't wait while the child has its lock, for the number before; the child
-		 * may have been preempted with it, so it gets time: 5 seconds at most.
+		 * The helper doesn't wait while the child has its lock, for the number before; the
+		 * child may have been preempted with it, so it gets time: 5 seconds at most.
 		 */
 		for (int tries = 0; ok && tries < 500; tries++) {
 			if (tries && l.state->ret != (__u64)-EBUSY)
@@ -122,19 +123,6 @@ bool vma_other(void)
 	bpf_link__destroy(link);
 	unload(&l);
 	return ok;
-}
-
-static unsigned long kernel_symbol(const char *name)
-{
-	FILE *f = fopen("/proc/kallsyms", "r");
-	char line[512], symbol[256];
-	unsigned long addr, found = 0;
-
-	while (!found && fgets(line, sizeof(line), f))
-		if (sscanf(line, "%lx %*c %255s", &addr, symbol) == 2 && !strcmp(symbol, name))
-			found = addr;
-	fclose(f);
-	return found;
 }
 
 /* On a breakpoint in the kernel: as an NMI, with interrupts off */

@@ -29,6 +29,7 @@
 #include <time.h>
 #include <unistd.h>
 #include <bpf/libbpf.h>
+#include "../symbols.h"
 #include "stress.h"
 
 #define ROUND_MS 500
@@ -191,19 +192,6 @@ static int count_programs(void)
 
 	while (!bpf_prog_get_next_id(id, &id))
 		cnt++;
-	return cnt;
-}
-
-static int count_trampolines(void)
-{
-	FILE *f = fopen("/proc/kallsyms", "r");
-	char line[512];
-	int cnt = 0;
-
-	while (f && fgets(line, sizeof(line), f))
-		cnt += !!strstr(line, "bpf_trampoline_");
-	if (f)
-		fclose(f);
 	return cnt;
 }
 

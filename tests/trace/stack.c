@@ -18,6 +18,7 @@
 #include <unistd.h>
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
+#include "../symbols.h"
 #include "trace.h"
 
 #define INSTANCE "/sys/kernel/tracing/instances/stack-traces/"
@@ -436,7 +437,7 @@ bool stack_traces(void)
 	if (ok)
 		cnt = ARRAY_SIZE(throwers);
 	for (size_t i = 0; i < cnt; i++)
-		for (int fexit = 0; fexit <= !!throwers[i].watched; fexit++)
+		for (int fexit = 0; fexit <= !!throwers[i].watched && !(throwers[i].helpers && kcfi()); fexit++)
 			ok = throws_whole(&throwers[i], fexit) && ok;
 	while (started--)
 		takers[started].stop();

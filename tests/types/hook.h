@@ -35,6 +35,7 @@ struct run;
  * @spec: what @attach needs to know
  * @needs: a symbol that kernels have if they support this
  * @without: the error on one that doesn't
+ * @typed: the kernel calls the programs by their types, see kcfi()
  */
 struct hook {
 	const char *name;
@@ -55,6 +56,7 @@ struct hook {
 	const char *spec;
 	const char *needs;
 	int without;
+	bool typed;
 };
 
 #define RING_SIZE (2 * 4096)
@@ -87,8 +89,6 @@ extern const size_t cgroup_hooks_cnt, net_hooks_cnt, tracing_hooks_cnt;
 int broken(const char *what);
 /* What a call returned, or its negative error */
 int outcome(long ret);
-/* The address of symbol @name, or 0 */
-unsigned long kernel_symbol(const char *name);
 /* libbpf's link, kept for the run */
 bool keep_link(struct run *run, struct bpf_link *link);
 /* fd of a program or map of the run's object */

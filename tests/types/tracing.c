@@ -19,6 +19,7 @@
 #include <time.h>
 #include <unistd.h>
 #include <bpf/bpf.h>
+#include "../symbols.h"
 #include "hook.h"
 
 #define EVENTS "/sys/bus/event_source/devices/"
@@ -452,7 +453,7 @@ const struct hook tracing_hooks[] = {
 	  IN_PROCESS },
 	{ .name = "struct_ops", .prepare = prepare_struct_ops, .attach = attach_struct_ops,
 	  .see = see_buffers, .what = "buffers have grown", .own = { 2, 1 }, .zero = 0,
-	  .cb = { 3, 1 }, IN_PROCESS },
+	  .cb = { 3, 1 }, IN_PROCESS, .typed = true },
 	{ .name = "syscall", .see = see_syscall, .what = "the test run returns", .own = { 7, 7 },
 	  .zero = 0, .cb = { -5, -5 }, IN_PROCESS },
 	{ .name = "lirc_mode2", .attach = attach_lirc, .see = see_pulse, .detach = detach_lirc,

@@ -22,6 +22,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 #include <bpf/bpf.h>
+#include "../symbols.h"
 #include "hook.h"
 
 #define TRACING "/sys/kernel/tracing/instances/types"
@@ -39,20 +40,6 @@ int broken(const char *what)
 int outcome(long ret)
 {
 	return ret < 0 ? -errno : ret;
-}
-
-unsigned long kernel_symbol(const char *name)
-{
-	FILE *f = fopen("/proc/kallsyms", "r");
-	unsigned long addr, found = 0;
-	char line[512], symbol[256];
-
-	while (f && !found && fgets(line, sizeof(line), f))
-		if (sscanf(line, "%lx %*c %255s", &addr, symbol) == 2 && !strcmp(symbol, name))
-			found = addr;
-	if (f)
-		fclose(f);
-	return found;
 }
 
 bool keep_link(struct run *run, struct bpf_link *link)
@@ -371,7 +358,7 @@ static void run_rows(const struct hook *hook, const char *file)
 static void run_table(const struct hook *hooks, size_t cnt, const char *file)
 {
 	for (size_t i = 0; i < cnt; i++)
-		if (!only || !strcmp(only, hooks[i].name))
+		if ((!only || !strcmp(only, hooks[i].name)) && !(hooks[i].typed && kcfi()))
 			run_rows(&hooks[i], file);
 }
 
