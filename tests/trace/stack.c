@@ -355,6 +355,9 @@ static bool is_whole(const struct chain *chain, const struct thrower *t, bool fe
 		    (++i >= chain->cnt || !starts_with(chain->names[i], "bpf_trampoline_")))
 			return false;
 	}
+	/* functions of their own in kernels with coverage */
+	while (i < chain->cnt && starts_with(chain->names[i], "bpf_dispatcher_"))
+		i++;
 	return context != IN_PROCESS ||
 	       (i < chain->cnt && starts_with(chain->names[i], "bpf_test_run"));
 }
