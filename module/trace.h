@@ -63,7 +63,8 @@ TRACE_EVENT_FN(bpf_throw,
 		__entry->depth = trail->depth;
 		__entry->frames = trail->depth + 1;
 		__entry->callback = callback;
-		__entry->context = interrupt_context_level();
+		/* preempt_count() doesn't count softirqs on PREEMPT_RT */
+		__entry->context = interrupt_context_level() ?: !!in_serving_softirq();
 		memcpy(__entry->tag, aux->prog->tag, BPF_TAG_SIZE);
 		memcpy(__entry->name, aux->name, BPF_OBJ_NAME_LEN);
 		memcpy(__entry->held, trail->held, HELD_KINDS);
