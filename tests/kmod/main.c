@@ -339,12 +339,20 @@ static void aim(struct volley *v)
 		barrier();
 }
 
-/* This CPU would call the function as it is, in no interrupt, if it asked itself to */
+/*
+ * This CPU would call the function as it is, in no interrupt, if it asked itself to. On PREEMPT_RT
+ * softirqs are threads, and what a CPU does because another one asks must not raise any.
+ */
 static void interrupt(struct volley *v)
 {
+	int cpu;
+
 	aim(v);
 	reinit_completion(&v->job.done);
-	if (get_cpu() == v->cpu)
+	cpu = get_cpu();
+	if (IS_ENABLED(CONFIG_PREEMPT_RT) && v->args->context == IN_SOFTIRQ)
+		tasklet_schedule(&v->tasklet);
+	else if (cpu == v->cpu)
 		irq_work_queue(&v->irq_work);
 	else
 		smp_call_function_single(v->cpu, shoot_in_irq, v, false);
