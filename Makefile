@@ -277,11 +277,15 @@ $(BUILD)/tests/release: tests/release.c tests/held.c tests/held.h tests/builder.
 $(BUILD)/tests/life: revision = $(shell sed -n 's/^+.define BPF_UNWIND_REVISION //p' jit-patch/6.1/*.patch)
 $(BUILD)/tests/life: CFLAGS += -DTHIS_REVISION='"$(revision)"' -DNEXT_REVISION='"$(shell expr $(revision) + 1)"'
 $(BUILD)/tests/life: $(wildcard jit-patch/6.1/*.patch)
-$(addprefix $(BUILD)/tests/,canary special life): $(BUILD)/tests/%: tests/%.c tests/builder.c tests/builder.h \
+$(addprefix $(BUILD)/tests/,canary life): $(BUILD)/tests/%: tests/%.c tests/builder.c tests/builder.h \
 		tests/fail.h tests/fdinfo.h tests/symbols.h tests/kmod/test.h | $(BUILD)/tests
 	$(link)
 
 things := $(addprefix tests/,things.c things.h held.c held.h)
+
+$(BUILD)/tests/special: $(wildcard tests/special/*.[ch]) tests/builder.c tests/builder.h tests/fail.h \
+		tests/fdinfo.h tests/symbols.h tests/kmod/test.h | $(BUILD)/tests
+	$(link)
 
 $(BUILD)/tests/stress: $(wildcard tests/stress/*.[ch]) tests/builder.c tests/builder.h $(things) \
 		tests/types/netlink.c tests/types/netlink.h \

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* Programs of tests/special.c, for hooks that a test run doesn't reach */
+/* Programs of tests/special/hooks.c, for hooks that a test run doesn't reach */
 #include "test.h"
 
 __u64 throws, passed;
