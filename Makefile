@@ -260,7 +260,7 @@ $(tool): $(addprefix bpf/tools/,bpfthrow.c prog.c site.c trace.c prog.h trace.h)
 $(BUILD)/samples/samples: bpf/samples/samples.c | $(BUILD)/samples
 	$(link)
 
-$(BUILD)/tests/trace: $(addprefix tests/trace/,trace.c bpfthrow.c stack.c trace.h) bpf/tools/trace.c bpf/tools/trace.h \
+$(BUILD)/tests/trace: $(addprefix tests/trace/,trace.c event.c bpfthrow.c stack.c trace.h) bpf/tools/trace.c bpf/tools/trace.h \
 		tests/symbols.h tests/kmod/test.h | $(BUILD)/tests
 	$(link)
 

@@ -41,6 +41,25 @@ bool run_to_depth(int fd, __u32 want, __u32 *depth);
 
 /* Throws since the last call, up to @max. Return: how many */
 int read_events(struct throw_event *events, int max);
+/* ... in at most @reads reads, of a page each; -1 is as many as it takes */
+int read_some(struct throw_event *events, int max, int reads);
+
+/* event.c */
+bool fields(void);
+bool cookie_returned(void);
+bool event_off(void);
+bool through_fexit(void);
+bool through_helpers(void);
+bool tail_call(void);
+bool extension(void);
+bool on_and_off(void);
+bool bpf_notices(void);
+bool bpf_notices_throwing(void);
+bool bpf_notices_each_other(void);
+bool callbacks_noticed(void);
+bool callbacks_noticed_throwing(void);
+bool depth_of_callback(void);
+bool canaries(void);
 
 /* stack.c */
 bool stack_traces(void);
