@@ -61,6 +61,17 @@ differs() {
 	(($# == 3)) || check "$1, where that may be" 0 " 0 differ" layout "${@:4}"
 }
 
+# carve LINES: what the table says of x.c, besides "all"
+carve() {
+	printf 'x.c all\n%s\n' "$1" >"$tmp/table"
+	"$ROOT/jit-patch/livepatch/carve" "$tmp/table" "$tmp" x.c
+}
+
+printf '%s\n' 'static int once(int x)' '{' '	return x;' '}' >"$tmp/x.c"
+check "a function to inline" 0 "" carve "x.c inline once"
+holds "... which is marked" grep "^static __always_inline int once" "$tmp/out"
+check "one that isn't there" 1 "defined 0 times: twice" carve "x.c inline twice"
+
 gcc -O2 -w -o "$tmp/layout" "$ROOT/jit-patch/livepatch/layout.c" -lbpf -lelf -lz
 made_with kernel <<<'struct s { int a; long b; } s; enum e { A, B } e; int f(struct s *s) { return s->a; }'
 made_with series <<<'struct s { int a; long b; } s; enum e { A, B, C } e; struct more { int x; } more;'
