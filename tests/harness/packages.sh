@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
 # shellcheck shell=bash disable=SC2153,SC2154 # run has set ROOT and tmp
 #
-# The Debian packages, really installed: into a fresh Debian 12 with Debian's kernel, where DKMS builds
-# both modules. Then that kernel loads them as installed, and a program throws. Needs root, for the
+# The Debian packages, really installed: into a fresh Debian 12 with Debian's kernel and its source, which
+# need not be the archive's newest, where DKMS builds both modules. Then that kernel loads them as installed, and a program throws. Needs root, for the
 # chroot, and downloads half a gigabyte of packages.
 
 "$ROOT/scripts/setup" packages
@@ -47,7 +47,7 @@ holds "they are two" test ${#packages[@]} = 2
 check "a Debian 12 with its own kernel" 0 "success" debian_12
 cp "${packages[@]}" "$debian/root/"
 check "they are installed, and DKMS builds for that kernel" 0 "DKMS: install completed|Installing to /lib/modules/$stock_release" \
-	apt install "${packages[@]/#*\///root/}"
+	apt install "linux-source-6.1=$(<"$stock/version")" "${packages[@]/#*\///root/}"
 holds "DKMS has installed both modules" test "$(modules)" = \
 	"$stock_release/updates/dkms/bpf_exceptions.ko $stock_release/updates/dkms/bpf_exceptions_livepatch.ko"
 holds "both are signed with the key that DKMS has made" test \
