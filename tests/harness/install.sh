@@ -92,6 +92,19 @@ cp "$KERNEL/src/include/linux/bpf_unwind.h" "$plain/include/linux/"
 holds "DKMS, an option is off: it says so" grep "^MISSING  CONFIG_DEBUG_INFO_BTF_MODULES is off" "$tmp/out"
 check "DKMS removes it" 0 "" dkms_does remove "$dkms" --all
 cd "$ROOT" || exit
+
+# dkms_modules RELEASE: what DKMS, which has built both modules for 6.1.0-1-amd64, would remove of RELEASE
+dkms_modules() {
+	mkdir -p "$tmp/dkms/$dkms/6.1.0-1-amd64/x86_64/module"
+	touch "$tmp/dkms/$dkms/6.1.0-1-amd64/x86_64/module/bpf_exceptions_livepatch.ko"
+	# shellcheck disable=SC2016 # for the other shell
+	dkms_tree=$tmp/dkms kernelver=$1 kernel_source_dir=$tmp/no-headers bash -c '. "$0"; echo "${BUILT_MODULE_NAME[@]}"' "$ROOT/dkms.conf"
+}
+
+holds "DKMS removes the livepatch that it has built, though it can't be built any more" \
+	test "$(dkms_modules 6.1.0-1-amd64)" = "bpf_exceptions bpf_exceptions_livepatch"
+holds "... and none that it hasn't" test "$(dkms_modules 6.1.0-2-amd64)" = bpf_exceptions
+
 check "the source for DKMS is uninstalled" 0 "removed $dest/usr/src/${dkms/\//-}" installing --uninstall "$KERNEL/build"
 mkdir -p "$dest/usr/src/${dkms/\//-}"
 echo 'PACKAGE_NAME="other"' >"$dest/usr/src/${dkms/\//-}/dkms.conf"
