@@ -255,7 +255,7 @@ static void run_all(int seconds)
 	for (int i = 0; i < ACTIVITIES; i++)
 		pthread_create(&activities[i].thread, NULL, act, &activities[i]);
 	/* a slow machine gets more time, but not forever */
-	while (!stop && (now_ms() < end || (!all_enough() && now_ms() < begin + seconds * 5000)))
+	while (!stop && (now_ms() < end || (!all_enough() && now_ms() < begin + seconds * 10000)))
 		sleep_ms(100);
 	stop = true;
 	for (int i = 0; i < ACTIVITIES; i++)
