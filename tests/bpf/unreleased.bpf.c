@@ -118,16 +118,20 @@ CALCULATED_BELOW(calculated_below, "NULL by calculation, above a function that a
 CALCULATED_BELOW(calculated_below_freq,
 		 "NULL by calculation, above a function that always throws, every state", __every_state)
 
+/* r6 and r7 = the two values that have locks, r9 = the context */
+#define GET_LOCKS										\
+	"r9 = r1; r1 = 0; *(u32 *)(r10 - 4) = r1; r2 = r10; r2 += -4;"				\
+	"r1 = %[locks] ll; call %[bpf_map_lookup_elem]; if r0 != 0 goto +2;"			\
+	"r0 = -1; exit; r6 = r0;"								\
+	"r1 = 1; *(u32 *)(r10 - 4) = r1; r2 = r10; r2 += -4;"					\
+	"r1 = %[locks] ll; call %[bpf_map_lookup_elem]; if r0 != 0 goto +2;"			\
+	"r0 = -1; exit; r7 = r0;"
+
 #define SWAPPED(name, desc, how)								\
 SEC("tc") __test(desc) how __refused("whose map value is in R7")				\
 __asm_main int name(void)									\
 {												\
-	asm volatile("r9 = r1; r1 = 0; *(u32 *)(r10 - 4) = r1; r2 = r10; r2 += -4;"		\
-		     "r1 = %[locks] ll; call %[bpf_map_lookup_elem]; if r0 != 0 goto +2;"	\
-		     "r0 = -1; exit; r6 = r0;"							\
-		     "r1 = 1; *(u32 *)(r10 - 4) = r1; r2 = r10; r2 += -4;"			\
-		     "r1 = %[locks] ll; call %[bpf_map_lookup_elem]; if r0 != 0 goto +2;"	\
-		     "r0 = -1; exit; r7 = r0;"							\
+	asm volatile(GET_LOCKS									\
 		     "r8 = r6; r1 = r6; call %[bpf_spin_lock];"					\
 		     "r1 = *(u32 *)(r9 + 8); if r1 == 0 goto +3; r0 = r6; r6 = r7; r7 = r0;"	\
 		     SOME_JUMPS									\
@@ -214,15 +218,6 @@ __asm_main int renewed_straight(void)
 }
 
 /* --- what states have to agree on before it matters --------------------------------------- */
-
-/* r6 and r7 = the two values that have locks, r9 = the context */
-#define GET_LOCKS										\
-	"r9 = r1; r1 = 0; *(u32 *)(r10 - 4) = r1; r2 = r10; r2 += -4;"				\
-	"r1 = %[locks] ll; call %[bpf_map_lookup_elem]; if r0 != 0 goto +2;"			\
-	"r0 = -1; exit; r6 = r0;"								\
-	"r1 = 1; *(u32 *)(r10 - 4) = r1; r2 = r10; r2 += -4;"					\
-	"r1 = %[locks] ll; call %[bpf_map_lookup_elem]; if r0 != 0 goto +2;"			\
-	"r0 = -1; exit; r7 = r0;"
 
 /* Which one is locked is decided when none is yet */
 #define CHOSEN(name, desc, how)									\

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-only
 # shellcheck shell=bash disable=SC2153,SC2154 # run has set ROOT and tmp
 #
-# The Debian packages, really installed: into a fresh Debian 12 with Debian's kernel and its source, which
-# need not be the archive's newest, where DKMS builds both modules. Then that kernel loads them as installed, and a program throws. Needs root, for the
-# chroot, and downloads half a gigabyte of packages.
+# The Debian packages, really installed: into a fresh Debian 12 with Debian's kernel and its source,
+# which need not be the archive's newest. DKMS builds both modules there. Then that kernel loads them as
+# installed, and a program throws. Needs root, for the chroot, and downloads half a gigabyte of packages.
 
 "$ROOT/scripts/setup" packages
 ((EUID == 0)) || die "installing the packages into a chroot takes root"

@@ -84,8 +84,7 @@ struct run {
 extern const struct hook cgroup_hooks[], net_hooks[], tracing_hooks[];
 extern const size_t cgroup_hooks_cnt, net_hooks_cnt, tracing_hooks_cnt;
 
-/* Print a line of the report that says what went wrong. Return: false */
-/* The same with errno. Return: BROKEN */
+/* fail() with errno. Return: BROKEN */
 int broken(const char *what);
 /* What a call returned, or its negative error */
 int outcome(long ret);
